@@ -1,0 +1,1 @@
+"""The algorithm, in torch alone: no WebUI, no gradio, no image library."""

@@ -1,0 +1,60 @@
+"""What really happened in a run: counts, names, seconds. The source of `last-run` and the log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+
+
+class Stopwatch:
+    """Seconds spent on a device, without making it wait: on CUDA the events are read at the end."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+
+    @contextmanager
+    def running(self, device: torch.device) -> Iterator[None]:
+        """Counts the time inside."""
+        if device.type == "cuda":
+            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            begin.record()
+            yield
+            end.record()
+            self._events.append((begin, end))
+        else:
+            begun = time.perf_counter()
+            yield
+            self._seconds += time.perf_counter() - begun
+
+    def seconds(self) -> float:
+        """All the time counted so far."""
+        for begin, end in self._events:
+            end.synchronize()
+            self._seconds += begin.elapsed_time(end) / 1000
+        self._events.clear()
+        return self._seconds
+
+
+@dataclass
+class PassReport:
+    """One pass. An evaluation is recorded or replayed, injected or skipped (outside the window)."""
+
+    name: str
+    sites: list[str] = field(default_factory=list)
+    evaluations: int = 0
+    recorded: int = 0
+    replayed: int = 0
+    injected: int = 0
+    skipped: int = 0
+    switched: int = 0
+    """How often injection went on or off; 2 for a window that ends inside the run."""
+    reference_seconds: float = 0.0
+    reference_bytes: int = 0
+    """Size of the largest recording."""
+    peak_bytes: int = 0
+    """Memory that the reference stream added at its worst; on a CPU what it holds."""

@@ -1,0 +1,41 @@
+"""The one exception that LAFI raises for anything a user can mend."""
+
+from __future__ import annotations
+
+
+class LafiError(Exception):
+    """Something the user can mend.
+
+    Args:
+        code: short stable name, written to the infotext as ``LAFI error``.
+        message: what is wrong; names the field where there is one.
+        advice: what to do about it.
+        problems: for bad input, one ``{"loc": [field], "msg": text}`` for each field.
+
+    ``status_code`` and ``detail`` make the API's HTTP answer: bad input is 422, the rest is 500.
+    """
+
+    def __init__(
+        self, code: str, message: str, advice: str = "", problems: list[dict] | None = None
+    ) -> None:
+        self.code = code
+        self.message = message
+        self.advice = advice
+        self.problems = problems or []
+        self.status_code = 422 if self.problems else 500
+        self.detail = self.problems or str(self)
+        super().__init__(code, message, advice)
+
+    def __str__(self) -> str:
+        return f"LAFI: {self.message} {self.advice}".rstrip()
+
+
+def invalid(field: str, message: str) -> LafiError:
+    """Bad input in one field, as the exception that names it."""
+    return invalid_fields([{"loc": [field], "msg": message}])
+
+
+def invalid_fields(problems: list[dict]) -> LafiError:
+    """Bad input in several fields at once."""
+    text = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems)
+    return LafiError("invalid_settings", text + ".", problems=problems)

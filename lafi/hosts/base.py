@@ -1,0 +1,72 @@
+"""The host protocol: everything LAFI asks of a WebUI. Adapters hold only what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from ..core.session import Conditioning, RowKinds, UNetForward
+from ..core.sites import Site
+from ..core.stream import NoiseSchedule
+
+
+class Host(Protocol):
+    """One kind of WebUI, asked about the checkpoint that is loaded now."""
+
+    @property
+    def name(self) -> str:
+        """Name and version, for logs and the page only."""
+
+    def unet(self) -> nn.Module:
+        """The UNet that samples.
+
+        Raises:
+            LafiError: `no_model`, `unsupported_model` or `unsupported_unet`.
+        """
+
+    def family(self) -> str:
+        """``SD 1.x``, ``SD 2.x``, ``SDXL`` ..., for logs and the page only."""
+
+    def model_key(self) -> tuple:
+        """Changes whenever weights, VAE or UNet change, also in the middle of a run."""
+
+    def forward(self) -> UNetForward:
+        """The UNet's forward without any hook, ControlNet or other extension around it."""
+
+    def prediction(self) -> str:
+        """``eps`` or ``v``."""
+
+    def schedule(self) -> NoiseSchedule:
+        """The model's timesteps and noise levels."""
+
+    def sigma(self, denoiser: Any, level: Tensor) -> float:
+        """The noise level of an evaluation.
+
+        Args:
+            denoiser: the host's CFG denoiser.
+            level: (B,) what the sampler hands it: noise levels, or timesteps.
+        """
+
+    def row_kinds(self, conds: int) -> RowKinds:
+        """Tells cond from uncond rows in the UNet calls of one evaluation.
+
+        Args:
+            conds: how many cond rows the evaluation has in all its calls.
+        """
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """(1, 3, H, W) in 0..1 to a latent (1, C, H/8, W/8), float32, always the same one."""
+
+    def conditioning(self, prompt: str, width: int, height: int, z0: Tensor) -> Conditioning:
+        """What the UNet reads for a prompt, at a size in pixels, beside the latent `z0`."""
+
+    def context_hook(self) -> Callable[[Tensor], tuple[Tensor, Tensor]] | None:
+        """The host's own treatment of an attention context, if it has any now."""
+
+    def upcast_attention(self) -> bool:
+        """Whether the user wants attention in float32."""
+
+    def quieten(self, sites: Sequence[Site]) -> Callable[[], None]:
+        """Switches off what would break injection at `sites`; returns what restores it."""

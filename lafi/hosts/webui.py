@@ -1,0 +1,132 @@
+"""What the whole A1111 family shares: encoding and conditioning through the host's own functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from modules import devices, extra_networks, prompt_parser, sd_samplers_common, shared
+from torch import Tensor, nn
+
+from ..core.session import Conditioning, UNetForward
+from ..core.sites import Site
+from ..errors import LafiError
+
+INPAINTING_CHANNELS = 9
+
+
+class WebUIHost:
+    """Base of the adapters; see `lafi.hosts.base.Host`."""
+
+    def unet(self) -> nn.Module:
+        raise NotImplementedError
+
+    def model(self) -> object:
+        """The checkpoint that is loaded now, without loading one."""
+        from modules.sd_models import model_data
+
+        if getattr(model_data, "sd_model", None) is None:
+            raise LafiError("no_model", "no checkpoint is loaded.", "Choose one first.")
+        return model_data.sd_model
+
+    def family(self) -> str:
+        model = self.model()
+        names = {"is_sdxl": "SDXL", "is_sd2": "SD 2.x", "is_sd1": "SD 1.x", "is_sd3": "SD 3"}
+        known = [name for flag, name in names.items() if getattr(model, flag, False)]
+        return known[0] if known else type(model).__name__
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        # The autoencoder samples its posterior from the global generator: fork it, so that the
+        # picture's own noise stays as it is and the reference is always the same.
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(0)
+            latent = sd_samplers_common.images_tensor_to_samples(pixels).float()
+            if not torch.isnan(latent).any():
+                return latent
+            with self._precise_vae():
+                torch.manual_seed(0)
+                latent = sd_samplers_common.images_tensor_to_samples(pixels).float()
+        if torch.isnan(latent).any():
+            raise LafiError(
+                "vae_nan", "the VAE cannot encode the reference image.", "Choose another VAE."
+            )
+        return latent
+
+    def conditioning(self, prompt: str, width: int, height: int, z0: Tensor) -> Conditioning:
+        model = self.model()
+        text, _ = extra_networks.parse_prompt(prompt)
+        prompts = prompt_parser.SdConditioning([text], width=width, height=height)
+        with torch.no_grad():
+            schedule = prompt_parser.get_learned_conditioning(model, prompts, 1)
+            cond = prompt_parser.reconstruct_cond_batch(schedule, 0)
+        context, vector = (
+            (cond["crossattn"], cond["vector"]) if isinstance(cond, dict) else (cond, None)
+        )
+        return Conditioning(context, vector, self._concat(z0))
+
+    def context_hook(self) -> Callable[[Tensor], tuple[Tensor, Tensor]] | None:
+        return None
+
+    def upcast_attention(self) -> bool:
+        return bool(getattr(shared.opts, "upcast_attn", False))
+
+    def quieten(self, sites: Sequence[Site]) -> Callable[[], None]:
+        """Switches HyperTile off where injection is on: it tiles the queries but not the context."""
+        params = [getattr(site.module, "__webui_hypertile_params", None) for site in sites]
+        switched = [each for each in params if each is not None and each.enabled]
+        for each in switched:
+            each.enabled = False
+
+        def restore() -> None:
+            for each in switched:
+                each.enabled = True
+
+        return restore
+
+    def forward(self) -> UNetForward:
+        return unhooked_forward
+
+    def _concat(self, z0: Tensor) -> Tensor | None:
+        channels = input_channels(self.unet())
+        if channels == z0.shape[1]:
+            return None
+        if channels == INPAINTING_CHANNELS:
+            # Nothing of the reference is to be painted over, and all of it is known.
+            return torch.cat([torch.zeros_like(z0[:, :1]), z0], 1)
+        raise LafiError(
+            "unsupported_model",
+            f"the checkpoint's UNet reads {channels} channels (depth, edit and upscaler models).",
+            "Choose a text-to-image or inpainting checkpoint, or switch LAFI off.",
+        )
+
+    @contextmanager
+    def _precise_vae(self) -> Iterator[None]:
+        """The VAE in float32, for the one that half precision turns to NaN (SDXL's first)."""
+        vae, dtype = self.model().first_stage_model, devices.dtype_vae
+        devices.dtype_vae = torch.float32
+        try:
+            vae.to(torch.float32)
+            with devices.without_autocast():
+                yield
+        finally:
+            devices.dtype_vae = dtype
+            vae.to(dtype)
+
+
+def input_channels(unet: nn.Module) -> int:
+    """How many channels the UNet reads."""
+    return unet.input_blocks[0][0].weight.shape[1]
+
+
+def unhooked_forward(
+    unet: nn.Module, x: Tensor, timesteps: Tensor, conditioning: Conditioning, kwargs: dict
+) -> Tensor:
+    """The UNet class's own forward: ControlNet replaces the instance's, and hooks see calls only."""
+    extra = {}
+    if conditioning.vector is not None:
+        extra["y"] = conditioning.vector.to(x)
+    elif kwargs.get("y") is not None:
+        extra["y"] = kwargs["y"][:1]
+    # Token merging reads the first positional argument.
+    return type(unet).forward(unet, x, timesteps, context=conditioning.context.to(x), **extra)
