@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class LafiError(Exception):
     """Something the user can mend.
@@ -16,7 +18,11 @@ class LafiError(Exception):
     """
 
     def __init__(
-        self, code: str, message: str, advice: str = "", problems: list[dict] | None = None
+        self,
+        code: str,
+        message: str,
+        advice: str = "",
+        problems: list[dict[str, Any]] | None = None,
     ) -> None:
         self.code = code
         self.message = message
@@ -35,7 +41,7 @@ def invalid(field: str, message: str) -> LafiError:
     return invalid_fields([{"loc": [field], "msg": message}])
 
 
-def invalid_fields(problems: list[dict]) -> LafiError:
+def invalid_fields(problems: list[dict[str, Any]]) -> LafiError:
     """Bad input in several fields at once."""
     text = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems)
     return LafiError("invalid_settings", text + ".", problems=problems)

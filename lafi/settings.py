@@ -117,6 +117,11 @@ FIELDS = (
         "decoder: LAFI. all: every self-attention layer, as other methods do; copies the pose too. "
         "For comparison.", choices=("decoder", "all"),
     ),
+    Field(
+        "refresh", "integer", 1, "Refresh",
+        "Record the reference anew every so many evaluations and use it again in between. 1: exact. "
+        "2 or more: faster first picture, slightly different.", 1, 8, 1,
+    ),
 )  # fmt: skip
 BY_NAME = {field.name: field for field in FIELDS}
 
@@ -139,6 +144,7 @@ class LafiSettings:
     fit: str = "crop"
     noise_seed: int = -1
     layers: str = "decoder"
+    refresh: int = 1
 
     @property
     def acts(self) -> bool:

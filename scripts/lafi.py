@@ -39,6 +39,10 @@ def before_evaluation(params):
         current.before_evaluation(params)
 
 
+def model_loaded(model):
+    run.bank.clear()
+
+
 def patch_sampler():
     patches.patch(__name__, Sampler, "launch_sampling", run.guard(Sampler.launch_sampling))
 
@@ -50,6 +54,7 @@ def unpatch_sampler():
 patch_sampler()
 script_callbacks.on_script_unloaded(unpatch_sampler)
 script_callbacks.on_cfg_denoiser(before_evaluation)
+script_callbacks.on_model_loaded(model_loaded)
 script_callbacks.on_before_ui(xyz.register)
 script_callbacks.on_ui_settings(options.register)
 script_callbacks.on_infotext_pasted(infotext.on_infotext_pasted)

@@ -30,6 +30,8 @@ class Mode(enum.Enum):
     OFF = enum.auto()
     RECORD = enum.auto()
     INJECT = enum.auto()
+    FUSED = enum.auto()
+    """Both at once: the batch's last row is the reference."""
 
 
 class RecordingDone(Exception):
@@ -41,8 +43,8 @@ class SiteTokens:
     """The reference in one site, under ``to_k`` and ``to_v``.
 
     Attributes:
-        inputs: (1, M, C) what the projection was given; kept only for a bank.
-        outputs: (1, M, D) what it answered; projected again from `inputs` when absent.
+        inputs: (1, M, C) what the projection was given; kept for a bank, and under a token mask.
+        outputs: (1, M, D) what it answered; projected from `inputs` when absent.
     """
 
     inputs: dict[str, Tensor] = field(default_factory=dict)
@@ -68,6 +70,7 @@ class Injection:
         context_hook: the host's own treatment of a context before the projections.
         upcast: compute weighted attention in float32.
         keep_inputs: record what a bank needs.
+        dtype: the UNet's own type.
         tokens: the reference's tokens by site name.
         rows: which rows of the batch inject, (B,) booleans; None for all.
         last: name of the site after which a recording is complete; None to run to the end.
@@ -79,6 +82,7 @@ class Injection:
     context_hook: ContextHook | None = None
     upcast: bool = False
     keep_inputs: bool = False
+    dtype: torch.dtype = torch.float32
     mode: Mode = Mode.OFF
     tokens: dict[str, SiteTokens] = field(default_factory=dict)
     rows: Tensor | None = None
@@ -100,7 +104,7 @@ class SiteHook:
         self._pending: tuple[Tensor, dict[str, Any]] | None = None
         self._attending = False
         self._given: Tensor | None = None
-        module = site.module
+        module: Any = site.module
         self._handles = [
             module.register_forward_pre_hook(self._before, with_kwargs=True),
             module.register_forward_hook(self._after),
@@ -116,11 +120,18 @@ class SiteHook:
 
     # ---- keys and values ----------------------------------------------------------------------
 
-    def _projection_hook(self, which: str) -> Callable:
-        def after_projection(module: nn.Module, args: tuple, output: Tensor) -> Tensor | None:
+    def _projection_hook(self, which: str) -> Callable[..., Tensor | None]:
+        def after_projection(
+            module: nn.Module, args: tuple[Any, ...], output: Tensor
+        ) -> Tensor | None:
             mode = self.injection.mode
             if mode is Mode.RECORD:
                 self._record(which, args[0], output)
+            elif mode is Mode.FUSED:
+                # The reference's own row sees its keys twice, which changes nothing: duplicates
+                # cancel in the softmax.
+                self._record(which, args[0][-1:], output[-1:])
+                return self._append(which, module, args[0], output)
             elif mode is Mode.INJECT and self._appends():
                 return self._append(which, module, args[0], output)
             return None
@@ -141,16 +152,21 @@ class SiteHook:
 
     def _record(self, which: str, given: Tensor, output: Tensor) -> None:
         injection = self.injection
-        select = injection.select or _unchanged
         entry = injection.tokens.setdefault(self.site.name, SiteTokens())
-        entry.outputs[which] = select(output.detach())
-        if injection.keep_inputs:
+        if injection.select is None:
+            entry.outputs[which] = output.detach()
+        if injection.keep_inputs or injection.select is not None:
             # One tensor for both unless a hypernetwork has made them differ.
             shared = which == "values" and given is self._given
             self._given = given if which == "keys" else None
-            entry.inputs[which] = entry.inputs["keys"] if shared else select(given.detach())
-        if self.site.name == injection.last and len(entry.outputs) == 2:
+            entry.inputs[which] = entry.inputs["keys"] if shared else self._kept(given.detach())
+        if self.site.name == injection.last and 2 in (len(entry.inputs), len(entry.outputs)):
             raise RecordingDone
+
+    def _kept(self, given: Tensor) -> Tensor:
+        # Where the host autocasts, the projection itself rounds its input to the UNet's type.
+        kept = given if self.injection.select is None else self.injection.select(given)
+        return kept.to(self.injection.dtype) if torch.is_autocast_enabled() else kept
 
     def _append(
         self, which: str, module: nn.Module, given: Tensor, output: Tensor
@@ -174,7 +190,9 @@ class SiteHook:
 
     # ---- rows and strength --------------------------------------------------------------------
 
-    def _before(self, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+    def _before(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         self._pending = None
         if self.injection.mode is not Mode.INJECT or not self.injection.splits:
             return None
@@ -187,7 +205,7 @@ class SiteHook:
         x, kwargs = self._others(x, kwargs)
         return (x, *rest), kwargs
 
-    def _others(self, x: Tensor, kwargs: dict) -> tuple[Tensor, dict]:
+    def _others(self, x: Tensor, kwargs: dict[str, Any]) -> tuple[Tensor, dict[str, Any]]:
         """What the module's own forward gets while `_after` has the injecting rows to itself."""
         rows = self.injection.rows
         if rows is None or bool(rows.all()):
@@ -195,7 +213,7 @@ class SiteHook:
             return x[:1, :1], _without_context(kwargs)
         return x[~rows], _take_rows(kwargs, ~rows, x.shape[0])
 
-    def _after(self, module: nn.Module, args: tuple, output: Tensor) -> Tensor | None:
+    def _after(self, module: Any, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
         if self._pending is None:
             return None
         (x, kwargs), self._pending = self._pending, None
@@ -210,12 +228,13 @@ class SiteHook:
             result[rows] = injected.to(result.dtype)
         return result
 
-    def _attend(self, module: nn.Module, x: Tensor, kwargs: dict) -> Tensor:
+    def _attend(self, module: Any, x: Tensor, kwargs: dict[str, Any]) -> Tensor:
         self._attending = True
         try:
             if self.injection.strength == 1:
                 # .forward, not the call: this module's hooks have already run for this batch.
-                return module.forward(x, **kwargs)
+                result: Tensor = module.forward(x, **kwargs)
+                return result
             return weighted_attention(module, x, kwargs.get("context"), self.injection)
         finally:
             self._attending = False
@@ -231,7 +250,7 @@ def append_tokens(own: Tensor, reference: Tensor) -> Tensor:
 
 
 def weighted_attention(
-    module: nn.Module, x: Tensor, context: Tensor | None, injection: Injection
+    module: Any, x: Tensor, context: Tensor | None, injection: Injection
 ) -> Tensor:
     """Attention with a weight w on the reference's keys: ``ln w`` added to their logits.
 
@@ -260,18 +279,15 @@ def weighted_attention(
     q[..., width] = 1
     k[:, :, own:, width] = math.log(injection.strength) / scale
     out = F.scaled_dot_product_attention(q, k, v, scale=scale)[..., :width]
-    return module.to_out(out.transpose(1, 2).flatten(2).to(dtype))
+    result: Tensor = module.to_out(out.transpose(1, 2).flatten(2).to(dtype))
+    return result
 
 
-def _unchanged(tokens: Tensor) -> Tensor:
-    return tokens
-
-
-def _without_context(kwargs: dict) -> dict:
+def _without_context(kwargs: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in kwargs.items() if name not in ("context", "value")}
 
 
-def _take_rows(kwargs: dict, rows: Tensor, batch: int) -> dict:
+def _take_rows(kwargs: dict[str, Any], rows: Tensor, batch: int) -> dict[str, Any]:
     return {
         name: value[rows] if isinstance(value, Tensor) and value.shape[:1] == (batch,) else value
         for name, value in kwargs.items()

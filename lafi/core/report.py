@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -15,13 +16,14 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self._seconds = 0.0
-        self._events: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+        self._events: list[tuple[Any, Any]] = []
 
     @contextmanager
     def running(self, device: torch.device) -> Iterator[None]:
         """Counts the time inside."""
         if device.type == "cuda":
-            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            begin: Any = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+            end: Any = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
             begin.record()
             yield
             end.record()
@@ -42,13 +44,15 @@ class Stopwatch:
 
 @dataclass
 class PassReport:
-    """One pass. An evaluation is recorded or replayed, injected or skipped (outside the window)."""
+    """One pass. An evaluation is skipped (outside the window) or injected, with tokens that were
+    recorded, replayed from the bank or reused from the evaluation before."""
 
     name: str
     sites: list[str] = field(default_factory=list)
     evaluations: int = 0
     recorded: int = 0
     replayed: int = 0
+    reused: int = 0
     injected: int = 0
     skipped: int = 0
     switched: int = 0

@@ -8,75 +8,20 @@ them. Further UNet calls of the same evaluation (split batches) use the same rec
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import LafiError
+from .bank import Bank, Key
 from .injection import ContextHook, Injection, Mode, RecordingDone, SiteHook
-from .mask import TokenMask
+from .reference import Reference, ReferenceRunner, UNetForward
 from .report import PassReport, Stopwatch
 from .schedule import Window
 from .sites import Site
-from .stream import (
-    DenoiseStream,
-    InversionStream,
-    NoiseSchedule,
-    NoiseStream,
-    ReferenceStream,
-    clean_latent,
-    scale_input,
-)
-
-
-@dataclass(frozen=True)
-class Conditioning:
-    """What the UNet reads beside the reference's latent.
-
-    Attributes:
-        context: (1, L, D) text.
-        vector: (1, A) pooled text and sizes (SDXL), or None.
-        concat: (1, c, h, w) more input channels (inpainting models), or None.
-    """
-
-    context: Tensor
-    vector: Tensor | None = None
-    concat: Tensor | None = None
-
-
-class UNetForward(Protocol):
-    """The host's UNet without any hook: ``forward(unet, x, timesteps, conditioning, kwargs)``.
-
-    `kwargs` are those of the target's own call.
-    """
-
-    def __call__(
-        self, unet: nn.Module, x: Tensor, timesteps: Tensor, conditioning: Conditioning, kwargs: dict
-    ) -> Tensor: ...
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The reference as the model sees it.
-
-    Attributes:
-        z0: (1, C, h, w) its latent, float32.
-        noise: (1, C, h, w) its fixed noise, float32.
-        conditioning: its own text and sizes.
-        schedule: the model's timesteps and noise levels.
-        prediction: what the UNet predicts, ``eps`` or ``v``.
-        mask: which tokens are kept; None for all.
-    """
-
-    z0: Tensor
-    noise: Tensor
-    conditioning: Conditioning
-    schedule: NoiseSchedule
-    prediction: str = "eps"
-    mask: TokenMask | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +34,8 @@ class Plan:
         strength: weight on the reference's keys.
         stream: noise, inversion or denoise.
         positive_only: inject in cond rows only.
+        refresh: record anew every so many evaluations; 1 is exact.
+        fused: let the reference be one more row of the target's own UNet call where possible.
         context_hook: the host's own treatment of a context before to_k and to_v.
         upcast: compute weighted attention in float32.
     """
@@ -98,12 +45,27 @@ class Plan:
     strength: float = 1.0
     stream: str = "noise"
     positive_only: bool = False
+    refresh: int = 1
+    fused: bool = False
     context_hook: ContextHook | None = None
     upcast: bool = False
 
 
 # (number of rows, kwargs of the UNet call) -> for each row whether it is a cond row
-RowKinds = Callable[[int, dict], list[bool]]
+RowKinds = Callable[[int, dict[str, Any]], list[bool]]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Where recordings are kept, and what they depend on beside the reference itself.
+
+    Attributes:
+        bank: the recordings.
+        identity: model, weight patches and whatever else decides what the UNet answers now.
+    """
+
+    bank: Bank
+    identity: Hashable
 
 
 class Session:
@@ -115,6 +77,7 @@ class Session:
         plan: what to do.
         forward: the UNet without hooks.
         report: counts what happens.
+        replay: a bank to replay from; None records every evaluation anew.
     """
 
     def __init__(
@@ -124,34 +87,42 @@ class Session:
         plan: Plan,
         forward: UNetForward,
         report: PassReport,
+        replay: Replay | None = None,
     ) -> None:
         self.unet, self.reference, self.plan = unet, reference, plan
         self.report = report
-        self._forward = forward
-        self._stream: ReferenceStream | None = None
+        self._runner = ReferenceRunner(unet, reference, plan.stream, forward)
+        self._replay = replay
         self._injection = Injection(
             strength=plan.strength,
             select=reference.mask,
             context_hook=plan.context_hook,
             upcast=plan.upcast,
+            keep_inputs=replay is not None,
         )
         self._handles: list[Any] = []
         self._watch = Stopwatch()
-        self._sigma = 0.0
-        self._total = 1
-        self._recorded = False
-        self._counted = False
+        self._index, self._total, self._sigma = 0, 1, 0.0
         self._row_kinds: RowKinds = _all_positive
+        self._ready = False
+        self._counted = False
+        self._fused: Tensor | None = None
+        self._refreshed: int | None = None
+        self._parameters = list(unet.parameters()) if replay else []
 
     def begin(self, index: int, total: int, sigma: float, row_kinds: RowKinds) -> None:
         """Announces evaluation `index` (from 0) of `total`, at noise level `sigma`.
 
-        `row_kinds` tells cond from uncond rows in the UNet calls of this evaluation. Outside the window no hook is left in the UNet.
+        `row_kinds` tells cond from uncond rows in the UNet calls of this evaluation. Outside the
+        window no hook is left in the UNet.
+
+        Raises:
+            LafiError: `empty_window`, at the start of a run that would never inject.
         """
-        self._sigma, self._total, self._recorded = sigma, total, False
-        self._counted = False
+        self._index, self._total, self._sigma = index, total, sigma
         self._row_kinds = row_kinds
-        self._injection.tokens = {}
+        self._runner.announce(sigma, total)
+        self._ready = self._counted = False
         self._injection.touched.clear()
         if not self.report.evaluations:
             self._check_window(total)
@@ -165,8 +136,8 @@ class Session:
     def close(self) -> None:
         """Takes every hook and tensor away; safe at any time, any number of times."""
         self._remove()
-        self._injection.tokens = {}
-        self._stream = None
+        self._runner.close()
+        self._parameters = []
         self.report.reference_seconds = self._watch.seconds()
 
     def __enter__(self) -> Session:
@@ -174,6 +145,8 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    # ---- hooks --------------------------------------------------------------------------------
 
     def _install(self) -> None:
         if self._handles:
@@ -191,26 +164,8 @@ class Session:
             handle.remove()
         self._handles = []
         self._injection.mode = Mode.OFF
-
-    def _before_call(self, unet: nn.Module, args: tuple, kwargs: dict) -> None:
-        x, timesteps = args[0], args[1] if len(args) > 1 else kwargs["timesteps"]
-        if not self._recorded:
-            self._record(x, timesteps, kwargs)
-        injection = self._injection
-        injection.rows = None
-        if self.plan.positive_only:
-            kinds = torch.tensor(self._row_kinds(x.shape[0], kwargs))
-            injection.rows = None if bool(kinds.all()) else kinds
-        injection.mode = Mode.INJECT
-
-    def _after_call(self, unet: nn.Module, args: tuple, output: Tensor) -> None:
-        self._injection.mode = Mode.OFF
-        touched = self._injection.touched
-        if touched and not self._counted:
-            self._counted = True
-            self.report.injected += 1
-            if len(touched) > len(self.report.sites):
-                self.report.sites = [each.name for each in self.plan.sites if each.name in touched]
+        self._injection.tokens = {}
+        self._fused = None
 
     def _check_window(self, total: int) -> None:
         window = self.plan.window
@@ -222,60 +177,155 @@ class Session:
                 "Widen the window, or raise the number of steps.",
             )
 
-    @torch.no_grad()
-    def _record(self, x: Tensor, timesteps: Tensor, kwargs: dict) -> None:
-        injection, report = self._injection, self.report
+    def _before_call(
+        self, unet: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Any, ...] | None:
+        injection = self._injection
         injection.mode, injection.rows = Mode.OFF, None
+        x, timesteps = args[0], args[1] if len(args) > 1 else kwargs["timesteps"]
+        injection.dtype = x.dtype
+        if self.plan.positive_only:
+            kinds = torch.tensor(self._row_kinds(x.shape[0], kwargs))
+            injection.rows = None if bool(kinds.all()) else kinds
+        if not self._ready:
+            self._ready = True
+            if not (self._keeps_last() or self._replays(x)):
+                injection.tokens = {}
+                self._refreshed = self._index
+                if self.plan.fused and self._fusable(args, kwargs):
+                    return self._fuse(x, timesteps, args, kwargs)
+                self._record(x, timesteps, kwargs)
+        injection.mode = Mode.INJECT
+        return None
+
+    def _after_call(
+        self, unet: nn.Module, args: tuple[Any, ...], output: Tensor | None
+    ) -> Tensor | None:
+        injection = self._injection
+        injection.mode = Mode.OFF
+        latent, self._fused = self._fused, None
+        if output is None:  # the UNet failed
+            return None
+        if injection.touched and not self._counted:
+            self._counted = True
+            self.report.injected += 1
+            if len(injection.touched) > len(self.report.sites):
+                names = [each.name for each in self.plan.sites]
+                self.report.sites = [name for name in names if name in injection.touched]
+        if latent is None:
+            return None
+        self._runner.advance(latent, self._sigma, output[-1:])
+        self._recorded(output.device)
+        return output[:-1]
+
+    # ---- the reference stream -----------------------------------------------------------------
+
+    def _keeps_last(self) -> bool:
+        """Whether the latest recording is still fresh enough."""
+        if self._refreshed is None or not self._injection.tokens:
+            return False
+        if self._index - self._refreshed >= self.plan.refresh:
+            return False
+        self.report.reused += 1
+        return True
+
+    @torch.no_grad()
+    def _record(self, x: Tensor, timesteps: Tensor, kwargs: dict[str, Any]) -> None:
+        injection, report, runner = self._injection, self.report, self._runner
         before = _allocated(x.device)
         with self._watch.running(x.device):
-            if self._stream is None:
-                self._stream = self._open_stream(x, timesteps, kwargs)
-            latent = self._stream.latent(self._sigma)
-            needs_output = self._stream.needs_output
+            runner.open(x, timesteps, kwargs)
             injection.mode = Mode.RECORD
-            injection.last = None if needs_output else self.plan.sites[-1].name
+            injection.last = None if runner.needs_output else self.plan.sites[-1].name
             try:
-                output = self._answer(latent, self._sigma, x, timesteps[:1], kwargs)
-                if needs_output:
-                    clean = clean_latent(latent, self._sigma, output, self.reference.prediction)
-                    self._stream.advance(self._sigma, clean)
+                runner.run(self._sigma, x, timesteps[:1], kwargs)
             except RecordingDone:
                 pass
             finally:
                 injection.mode = Mode.OFF
-        self._recorded = True
+        report.peak_bytes = max(report.peak_bytes, _peak(x.device) - before)
+        self._recorded(x.device)
+
+    def _recorded(self, device: torch.device) -> None:
+        """Counts a recording, and hands it to the bank."""
+        report, tokens = self.report, self._injection.tokens
         report.recorded += 1
-        held = sum(each.nbytes() for each in injection.tokens.values())
+        held = sum(each.nbytes() for each in tokens.values())
         report.reference_bytes = max(report.reference_bytes, held)
-        report.peak_bytes = max(report.peak_bytes, held, _peak(x.device) - before)
+        report.peak_bytes = max(report.peak_bytes, held)
+        if self._replay is not None and self._runner.repeatable:
+            self._replay.bank.keep(self._key(), tokens)
 
-    def _open_stream(self, x: Tensor, timesteps: Tensor, kwargs: dict) -> ReferenceStream:
-        reference = self.reference
-        z0, noise = reference.z0.to(x.device), reference.noise.to(x.device)
-        if self.plan.stream == "noise":
-            return NoiseStream(z0, noise)
-        if self.plan.stream == "denoise":
-            return DenoiseStream(z0, noise)
+    def _replays(self, x: Tensor) -> bool:
+        if self._replay is None or not self._runner.repeatable:
+            return False
+        names = [site.name for site in self.plan.sites]
+        found = self._replay.bank.find(self._key(), names, x.device)
+        if found is None:
+            return False
+        self._injection.tokens = found
+        self._refreshed = self._index
+        self.report.replayed += 1
+        return True
 
-        def denoise(latent: Tensor, sigma: float) -> Tensor:
-            timestep = timesteps.new_full((1,), reference.schedule.timestep(sigma))
-            output = self._answer(latent, sigma, x, timestep, kwargs)
-            return clean_latent(latent, sigma, output, reference.prediction)
+    def _key(self) -> Key:
+        """Everything that decides what a recording of this evaluation holds."""
+        assert self._replay is not None
+        return (
+            self._replay.identity,
+            # A weight that is written in place (LoRA, merges) moves its version on.
+            sum(0 if each.is_inference() else each._version for each in self._parameters),
+            self._runner.digest(),
+            self._injection.dtype,
+            self._sigma,
+        )
 
-        return InversionStream(z0, denoise, reference.schedule.levels(self._sigma, self._total))
+    # ---- one batch ----------------------------------------------------------------------------
 
-    def _answer(
-        self, latent: Tensor, sigma: float, x: Tensor, timesteps: Tensor, kwargs: dict
-    ) -> Tensor:
-        """The UNet's output (1, C, h, w), in float32, for one row of the reference stream."""
-        row = scale_input(latent, sigma).to(x.dtype)
+    def _fusable(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether the reference can be one more row of this call, with the same result.
+
+        Not with a mask, a strength or chosen rows: its own row must see plain attention. Not under
+        an extension that has its own UNet forward or hands over more than we know how to extend.
+        """
+        context = kwargs.get("context")
+        return (
+            not self._injection.splits
+            and self.reference.mask is None
+            and "forward" not in vars(self.unet)
+            and len(args) <= 2
+            and context is not None
+            and set(kwargs) <= {"timesteps", "context", "y"}
+            and context.shape[1] % self.reference.conditioning.context.shape[1] == 0
+            and (kwargs.get("y") is None) == (self.reference.conditioning.vector is None)
+        )
+
+    @torch.no_grad()
+    def _fuse(
+        self, x: Tensor, timesteps: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The call with the reference as its last row."""
         conditioning = self.reference.conditioning
-        if conditioning.concat is not None:
-            row = torch.cat([row, conditioning.concat.to(row)], 1)
-        return self._forward(self.unet, row, timesteps, conditioning, kwargs).float()
+        self._runner.open(x, timesteps, kwargs)
+        self._fused = self._runner.latent(self._sigma)
+        extended = dict(kwargs)
+        context = kwargs["context"]
+        # A repeated context is the same context: its keys cancel in the softmax as well.
+        times = context.shape[1] // conditioning.context.shape[1]
+        row_context = conditioning.context.to(context).repeat(1, times, 1)
+        extended["context"] = torch.cat([context, row_context])
+        if conditioning.vector is not None:
+            extended["y"] = torch.cat([kwargs["y"], conditioning.vector.to(kwargs["y"])])
+        row_timesteps = torch.cat([timesteps, timesteps[:1]])
+        if "timesteps" in kwargs:
+            extended["timesteps"] = row_timesteps
+        self._injection.last = None
+        self._injection.mode = Mode.FUSED
+        row_x = torch.cat([x, self._runner.row(self._fused, self._sigma, x)])
+        return (row_x, row_timesteps)[: len(args)], extended
 
 
-def _all_positive(rows: int, kwargs: dict) -> list[bool]:
+def _all_positive(rows: int, kwargs: dict[str, Any]) -> list[bool]:
     return [True] * rows
 
 

@@ -77,9 +77,6 @@ def clean_latent(x: Tensor, sigma: float, output: Tensor, prediction: str) -> Te
 class ReferenceStream(Protocol):
     """Where the reference's latent comes from."""
 
-    repeatable: bool
-    """Whether a noise level alone decides the latent, so that a recording of it can be replayed."""
-
     needs_output: bool
     """Whether `advance` wants the UNet's answer, so that its pass must run to the end."""
 
@@ -93,7 +90,6 @@ class ReferenceStream(Protocol):
 class NoiseStream:
     """``z0 + sigma * noise`` with one fixed noise for the whole run."""
 
-    repeatable = True
     needs_output = False
 
     def __init__(self, z0: Tensor, noise: Tensor) -> None:
@@ -119,7 +115,6 @@ class InversionStream:
         levels: rising noise levels of the path.
     """
 
-    repeatable = True
     needs_output = False
 
     def __init__(self, z0: Tensor, denoise: Denoiser, levels: list[float]) -> None:
@@ -156,7 +151,6 @@ class DenoiseStream:
         start: the starting level.
     """
 
-    repeatable = False
     needs_output = True
 
     def __init__(self, z0: Tensor, noise: Tensor, start: float = DENOISE_START) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
-from modules import launch_utils, sd_unet, shared
+from modules import launch_utils, sd_hijack, sd_unet, shared
 from modules.hypernetworks import hypernetwork
 from torch import Tensor, nn
 
@@ -37,6 +38,17 @@ class A1111Host(WebUIHost):
         model = self.model()
         return (id(self.unet()), model.sd_model_hash, sd_vae.loaded_vae_file)
 
+    def identity(self) -> tuple:
+        # Networks are merged into the weights when a layer first runs, too late for a look at them.
+        networks = getattr(sys.modules.get("networks"), "loaded_networks", ())
+        loaded = tuple(
+            (net.name, net.unet_multiplier, net.dyn_dim, getattr(net, "mtime", None))
+            for net in networks
+        )
+        hypernetworks = tuple(map(_hypernetwork_key, shared.loaded_hypernetworks))
+        optimizer = sd_hijack.model_hijack.optimization_method
+        return (*super().identity(), loaded, hypernetworks, optimizer, self.upcast_attention())
+
     def prediction(self) -> str:
         return self.model().parameterization
 
@@ -67,3 +79,8 @@ class A1111Host(WebUIHost):
         if not loaded:
             return None
         return lambda context: hypernetwork.apply_hypernetworks(loaded, context)
+
+
+def _hypernetwork_key(network: hypernetwork.Hypernetwork) -> tuple:
+    multipliers = {module.multiplier for pair in network.layers.values() for module in pair}
+    return (network.name, network.filename, *sorted(multipliers))

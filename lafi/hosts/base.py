@@ -32,6 +32,10 @@ class Host(Protocol):
     def model_key(self) -> tuple:
         """Changes whenever weights, VAE or UNet change, also in the middle of a run."""
 
+    def identity(self) -> tuple:
+        """All that decides what the UNet answers now, beside its input: `model_key`, weight
+        patches, and whatever patches modules. Equal only if the answers are."""
+
     def forward(self) -> UNetForward:
         """The UNet's forward without any hook, ControlNet or other extension around it."""
 

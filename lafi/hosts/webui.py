@@ -84,6 +84,12 @@ class WebUIHost:
 
         return restore
 
+    def model_key(self) -> tuple:
+        raise NotImplementedError
+
+    def identity(self) -> tuple:
+        return (*self.model_key(), *module_patches(self.unet()))
+
     def forward(self) -> UNetForward:
         return unhooked_forward
 
@@ -117,6 +123,19 @@ class WebUIHost:
 def input_channels(unet: nn.Module) -> int:
     """How many channels the UNet reads."""
     return unet.input_blocks[0][0].weight.shape[1]
+
+
+def module_patches(unet: nn.Module) -> tuple:
+    """What other extensions have done to a UNet's modules: swapped classes (token merging),
+    forwards of their own, and token merging's options."""
+    patched = tuple(
+        (name, type(module).__name__, id(vars(module).get("forward")))
+        for name, module in unet.named_modules()
+        if "forward" in vars(module)
+        or "_forward" in vars(module)
+        or "ToMe" in type(module).__name__
+    )
+    return (patched, repr(getattr(unet, "_tome_info", {}).get("args")))
 
 
 def unhooked_forward(

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import Body, FastAPI
 from fastapi.responses import JSONResponse
-from modules import shared
+from modules import call_queue, shared
 
 from .. import __version__
 from ..errors import LafiError
@@ -20,6 +20,7 @@ def register(_demo: Any, app: FastAPI) -> None:
     app.add_api_route("/lafi/v1/version", version, methods=["GET"])
     app.add_api_route("/lafi/v1/schema", schema, methods=["GET"])
     app.add_api_route("/lafi/v1/last-run", last_run, methods=["GET"])
+    app.add_api_route("/lafi/v1/bank/clear", clear_bank, methods=["POST"])
     app.add_api_route("/lafi/v1/validate", check, methods=["POST"], response_model=None)
 
 
@@ -31,6 +32,15 @@ def version() -> dict[str, str]:
 def last_run() -> dict[str, Any]:
     """What the latest finished run really did; empty before the first."""
     return run.last_run
+
+
+def clear_bank() -> dict[str, int]:
+    """Forgets all recordings; says how many bytes that freed."""
+    # Not in the middle of a picture.
+    with call_queue.queue_lock:
+        freed = run.bank.nbytes
+        run.bank.clear()
+    return {"freed": freed}
 
 
 def check(fields: dict[str, Any] = Body()) -> Any:  # noqa: B008 (FastAPI reads it there)

@@ -67,7 +67,9 @@ def open_picture(image: Any, mask: Any, background: str = "#ffffff") -> Picture:
     return Picture(flat, keep, digest.hexdigest()[:12])
 
 
-def fit_picture(picture: Picture, width: int, height: int, fit: str) -> tuple[Tensor, Tensor | None]:
+def fit_picture(
+    picture: Picture, width: int, height: int, fit: str
+) -> tuple[Tensor, Tensor | None]:
     """The reference at the target's size.
 
     Args:

@@ -19,19 +19,24 @@ from modules import shared
 from modules.sd_samplers_common import InterruptedException
 
 from .. import __version__
+from ..core.bank import Bank
 from ..core.mask import TokenMask
 from ..core.report import PassReport
 from ..core.schedule import Window
-from ..core.session import Plan, Reference, Session
-from ..core.sites import choose_sites, describe_sites, find_sites
+from ..core.session import Plan, Reference, Replay, Session
+from ..core.sites import Site, choose_sites, describe_sites, find_sites
 from ..errors import LafiError, invalid
 from ..hosts import find_host
+from ..hosts.base import Host
 from ..settings import LafiSettings, parse
 from . import infotext, options
 from .images import CELL, Picture, fit_picture, open_picture
 
 log = logging.getLogger("LAFI")
 ATTRIBUTE = "lafi_run"
+
+# Recordings outlive the run that made them: that is what they are for.
+bank = Bank()
 
 # What the latest finished run did, for the API. Written once a run is over; never read by a run.
 last_run: dict[str, Any] = {}
@@ -147,18 +152,18 @@ class Run:
             )
         except Exception as error:
             self.fail(error)
-            if options.stop_on_error():
+            if options.value(options.STOP_ON_ERROR):
                 raise InterruptedException from error
 
     def fail(self, error: Exception) -> None:
         """Keeps an error until it can be raised where the host does not swallow it."""
         self.error = error
         self._close()
-        if not options.stop_on_error():
+        if not options.value(options.STOP_ON_ERROR):
             log.error("%s Going on without LAFI.", error, exc_info=not isinstance(error, LafiError))
 
     def _raise_error(self) -> None:
-        if self.error is not None and options.stop_on_error():
+        if self.error is not None and options.value(options.STOP_ON_ERROR):
             raise self.error
 
     def _check_injected(self) -> None:
@@ -194,25 +199,16 @@ class Run:
         reference = self._encode(host, key, height, width)
         self.host_name, self.family = host.name, host.family()
         self.description = describe_sites(sites, chosen)
-        report = PassReport("hires" if getattr(self.p, "is_hr_pass", False) else "first")
-        plan = Plan(
-            chosen,
-            Window(settings.start, settings.cutoff),
-            settings.strength,
-            settings.stream,
-            settings.rows == "positive",
-            host.context_hook(),
-            host.upcast_attention(),
-        )
-        self.passes.append(report)
+        self.passes.append(PassReport("hires" if getattr(self.p, "is_hr_pass", False) else "first"))
         self._resources.callback(host.quieten(chosen))
+        plan = _plan(settings, chosen, host)
         self._session = self._resources.enter_context(
-            Session(unet, reference, plan, host.forward(), report)
+            Session(unet, reference, plan, host.forward(), self.passes[-1], _replay(host))
         )
         self._model_key = key
         return self._session
 
-    def _encode(self, host: Any, key: tuple, height: int, width: int) -> Reference:
+    def _encode(self, host: Host, key: tuple, height: int, width: int) -> Reference:
         if self._reference is not None and self._reference[0] == key:
             return self._reference[1]
         settings = self.settings
@@ -271,9 +267,32 @@ class Run:
             "reference": self.picture.hash if self.picture else None,
             "description": self.description,
             "passes": [asdict(each) for each in self.passes],
+            "bank": {"recordings": len(bank), "bytes": bank.nbytes},
             "seconds": round(time.perf_counter() - self.started, 3),
             "error": {"code": code, "message": str(self.error)} if self.error else None,
         }
+
+
+def _plan(settings: LafiSettings, sites: tuple[Site, ...], host: Host) -> Plan:
+    return Plan(
+        sites,
+        Window(settings.start, settings.cutoff),
+        settings.strength,
+        settings.stream,
+        positive_only=settings.rows == "positive",
+        refresh=settings.refresh,
+        fused=options.value(options.ONE_BATCH),
+        context_hook=host.context_hook(),
+        upcast=host.upcast_attention(),
+    )
+
+
+def _replay(host: Host) -> Replay | None:
+    bank.budget, bank.place = options.bank_bytes(), options.value(options.BANK_PLACE)
+    if not options.value(options.REPLAY):
+        bank.clear()
+        return None
+    return Replay(bank, host.identity())
 
 
 def summarise(report: dict[str, Any]) -> str:

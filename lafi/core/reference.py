@@ -1,0 +1,187 @@
+"""The reference's row: what goes through the UNet for it, and what comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from .bank import digest
+from .mask import TokenMask
+from .stream import (
+    DenoiseStream,
+    InversionStream,
+    NoiseSchedule,
+    NoiseStream,
+    ReferenceStream,
+    clean_latent,
+    scale_input,
+)
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What the UNet reads beside the reference's latent.
+
+    Attributes:
+        context: (1, L, D) text.
+        vector: (1, A) pooled text and sizes (SDXL), or None.
+        concat: (1, c, h, w) more input channels (inpainting models), or None.
+    """
+
+    context: Tensor
+    vector: Tensor | None = None
+    concat: Tensor | None = None
+
+
+class UNetForward(Protocol):
+    """The host's UNet without any hook: ``forward(unet, x, timesteps, conditioning, kwargs)``.
+
+    `kwargs` are those of the target's own call.
+    """
+
+    def __call__(
+        self,
+        unet: nn.Module,
+        x: Tensor,
+        timesteps: Tensor,
+        conditioning: Conditioning,
+        kwargs: dict[str, Any],
+    ) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The reference as the model sees it.
+
+    Attributes:
+        z0: (1, C, h, w) its latent, float32.
+        noise: (1, C, h, w) its fixed noise, float32.
+        conditioning: its own text and sizes.
+        schedule: the model's timesteps and noise levels.
+        prediction: what the UNet predicts, ``eps`` or ``v``.
+        mask: which tokens are kept; None for all.
+    """
+
+    z0: Tensor
+    noise: Tensor
+    conditioning: Conditioning
+    schedule: NoiseSchedule
+    prediction: str = "eps"
+    mask: TokenMask | None = None
+
+
+class ReferenceRunner:
+    """Runs the reference stream of one pass through the UNet.
+
+    Args:
+        unet: the UNet that samples.
+        reference: the reference stream's material.
+        kind: noise, inversion or denoise.
+        forward: the UNet without hooks.
+    """
+
+    def __init__(
+        self, unet: nn.Module, reference: Reference, kind: str, forward: UNetForward
+    ) -> None:
+        self.unet, self.reference, self.kind = unet, reference, kind
+        self._forward = forward
+        self._stream: ReferenceStream | None = None
+        # Where an inversion's path ends: level and number of evaluations of the run.
+        self._path: tuple[float, int] | None = None
+        self._digest: str | None = None
+
+    @property
+    def needs_output(self) -> bool:
+        """Whether the pass must run to the end of the UNet."""
+        return self.kind == "denoise"
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether a noise level alone decides the latent, so that its recording can be replayed.
+
+        The denoise stream depends on the whole run before.
+        """
+        return self.kind != "denoise"
+
+    def announce(self, sigma: float, total: int) -> None:
+        """Tells the run's first level and number of evaluations; later calls change nothing."""
+        self._path = self._path or (sigma, total)
+
+    def digest(self) -> tuple[Any, ...]:
+        """Everything of the reference that decides its tokens at a given noise level."""
+        reference = self.reference
+        if self._digest is None:
+            conditioning, mask = reference.conditioning, reference.mask
+            self._digest = digest(
+                reference.z0,
+                reference.noise,
+                conditioning.context,
+                conditioning.vector,
+                conditioning.concat,
+                None if mask is None else mask.mask,
+            )
+        return (self._digest, self.kind, self._path if self.kind == "inversion" else None)
+
+    def open(self, x: Tensor, timesteps: Tensor, kwargs: dict[str, Any]) -> None:
+        """Makes the stream ready, given the target's call; an inversion runs its path here."""
+        if self._stream is not None:
+            return
+        reference = self.reference
+        z0, noise = reference.z0.to(x.device), reference.noise.to(x.device)
+        if self.kind == "noise":
+            self._stream = NoiseStream(z0, noise)
+        elif self.kind == "denoise":
+            self._stream = DenoiseStream(z0, noise)
+        else:
+
+            def denoise(latent: Tensor, sigma: float) -> Tensor:
+                timestep = timesteps.new_full((1,), reference.schedule.timestep(sigma))
+                output = self.answer(latent, sigma, x, timestep, kwargs)
+                return clean_latent(latent, sigma, output, reference.prediction)
+
+            assert self._path is not None
+            self._stream = InversionStream(z0, denoise, reference.schedule.levels(*self._path))
+
+    def latent(self, sigma: float) -> Tensor:
+        """The latent (1, C, h, w) at a noise level, in variance-exploding form."""
+        assert self._stream is not None
+        return self._stream.latent(sigma)
+
+    def run(self, sigma: float, x: Tensor, timesteps: Tensor, kwargs: dict[str, Any]) -> None:
+        """Sends the reference through the UNet at a noise level.
+
+        Args:
+            x: (B, C, h, w) the target's own input, for its type and device.
+            timesteps: (1,) the level as the UNet reads it.
+            kwargs: of the target's own call.
+        """
+        latent = self.latent(sigma)
+        self.advance(latent, sigma, self.answer(latent, sigma, x, timesteps, kwargs))
+
+    def advance(self, latent: Tensor, sigma: float, output: Tensor) -> None:
+        """Takes the UNet's answer (1, C, h, w) for `latent`."""
+        assert self._stream is not None
+        if self._stream.needs_output:
+            clean = clean_latent(latent, sigma, output.float(), self.reference.prediction)
+            self._stream.advance(sigma, clean)
+
+    def row(self, latent: Tensor, sigma: float, x: Tensor) -> Tensor:
+        """The UNet's input (1, C, h, w) for a latent."""
+        row = scale_input(latent, sigma).to(x.dtype)
+        concat = self.reference.conditioning.concat
+        return row if concat is None else torch.cat([row, concat.to(row)], 1)
+
+    def answer(
+        self, latent: Tensor, sigma: float, x: Tensor, timesteps: Tensor, kwargs: dict[str, Any]
+    ) -> Tensor:
+        """The UNet's output (1, C, h, w), in float32, for a latent."""
+        row = self.row(latent, sigma, x)
+        conditioning = self.reference.conditioning
+        return self._forward(self.unet, row, timesteps, conditioning, kwargs).float()
+
+    def close(self) -> None:
+        """Lets go of the stream's tensors."""
+        self._stream = None

@@ -1,0 +1,100 @@
+"""LAFI's part of a picture's generation parameters: writing them, and reading them back.
+
+Knows the format, not the host, so that it can be tested without one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from .. import __version__
+from ..settings import BY_NAME, FIELDS, Field, LafiSettings, from_text, to_text
+
+log = logging.getLogger("LAFI")
+
+PREFIX = "LAFI "
+REFERENCE = PREFIX + "reference"
+VERSION = PREFIX + "version"
+# Pictures are too large for infotext; `enabled` follows from the version being there.
+STORED = tuple(field for field in FIELDS if field.kind != "image" and field.name != "enabled")
+
+
+def describe(settings: LafiSettings, reference_hash: str) -> dict[str, str]:
+    """What a picture's infotext says of the run that made it: all that differs from the defaults,
+    and always the reference, the depth, the cutoff and the version."""
+    values = {"depth": settings.depth, "cutoff": settings.cutoff} | settings.changed()
+    written = {BY_NAME[name].infotext: _write(BY_NAME[name], v) for name, v in values.items()}
+    return {REFERENCE: reference_hash, **written, VERSION: __version__}
+
+
+def clear(params: dict[str, Any]) -> None:
+    """Removes LAFI's keys: X/Y/Z cells and nested runs share one dict of parameters."""
+    for key in [key for key in params if key.startswith(PREFIX)]:
+        del params[key]
+
+
+def read(params: Mapping[str, str]) -> dict[str, Any]:
+    """The settings by name that a parsed infotext asks for, defaults filled in, unchecked."""
+    values = {}
+    for field in STORED:
+        text = _find(params, field.infotext)
+        values[field.name] = field.default if text is None else from_text(field, text)
+    return values
+
+
+def on_infotext_pasted(infotext: str, params: dict[str, Any]) -> None:
+    """Completes parsed infotext before the host hands it to the controls.
+
+    A picture made with LAFI sets every control, one made without only switches LAFI off: what is
+    pasted is to give the same picture again. A value that cannot be used is named in the log and
+    replaced by its default.
+    """
+    used = VERSION in params
+    params[BY_NAME["enabled"].infotext] = str(used)
+    if not used:
+        return
+    for name, value in read(params).items():
+        field = BY_NAME[name]
+        problem = field.check(value)
+        if problem:
+            log.warning("pasted infotext: %s: %s; the default is used.", field.infotext, problem)
+        params[field.infotext] = to_text(field.default if problem else value)
+
+
+def paste_fields(components: Mapping[str, Any]) -> list[tuple[Any, str]]:
+    """Which control takes which key, as the host's `infotext_fields`.
+
+    The pictures are among them for "Send to", which moves values between tabs by these keys.
+
+    Args:
+        components: the controls by the name of their field.
+    """
+    return [(components[field.name], field.infotext) for field in FIELDS]
+
+
+def paste_note(params: Mapping[str, Any]) -> str:
+    """What the user still has to do after pasting: infotext holds no picture."""
+    if VERSION not in params:
+        return ""
+    reference = params.get(REFERENCE, "unknown")
+    return f"Pasted settings belong to reference {reference}: load that picture above."
+
+
+def _write(field: Field, value: Any) -> str:
+    text = to_text(value)
+    if field.kind != "text":
+        return text
+    # The host quotes only what holds one of these; other text is quoted here, or quotation marks
+    # and spaces at its ends would be lost. Spaces around a prompt mean nothing.
+    text = text.strip()
+    return text if any(mark in text for mark in ",:\n") else json.dumps(text, ensure_ascii=False)
+
+
+def _find(params: Mapping[str, str], key: str) -> str | None:
+    # The host takes a text such as 12x34 for a size and splits it.
+    if f"{key}-1" in params and f"{key}-2" in params:
+        return f"{params[f'{key}-1']}x{params[f'{key}-2']}"
+    return params.get(key)

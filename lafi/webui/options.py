@@ -1,0 +1,76 @@
+"""LAFI's section on the WebUI's settings page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+STOP_ON_ERROR = "lafi_stop_on_error"
+REPLAY = "lafi_replay"
+BANK_MB = "lafi_bank_mb"
+BANK_PLACE = "lafi_bank_place"
+ONE_BATCH = "lafi_one_batch"
+
+DEFAULTS: dict[str, Any] = {
+    STOP_ON_ERROR: True,
+    REPLAY: True,
+    BANK_MB: 0,
+    BANK_PLACE: "auto",
+    ONE_BATCH: False,
+}
+
+
+def register() -> None:
+    """Adds the section; for the host's callback `on_ui_settings`."""
+    import gradio as gr
+    from modules import shared
+
+    def add(key: str, label: str, info: str, *component: Any) -> None:
+        option = shared.OptionInfo(DEFAULTS[key], label, *component, section=("lafi", "LAFI"))
+        shared.opts.add_option(key, option.info(info))
+
+    add(
+        STOP_ON_ERROR,
+        "Stop generation on a LAFI error",
+        "off: the picture is made without LAFI, and its infotext says so",
+    )
+    add(
+        REPLAY,
+        "Keep the reference's recordings for later pictures",
+        "the same reference then costs almost nothing in the next picture",
+    )
+    add(
+        BANK_MB,
+        "Memory for recordings (MiB)",
+        "0: what fits; --lafi-bank-mb on the command line goes before it",
+        gr.Number,
+        {"precision": 0, "minimum": 0},
+    )
+    add(
+        BANK_PLACE,
+        "Place of recordings",
+        "auto: on the GPU while there is room, else in main memory",
+        gr.Radio,
+        {"choices": ["auto", "gpu", "cpu"]},
+    )
+    add(
+        ONE_BATCH,
+        "Denoise the reference in the picture's own batch",
+        "saves time on GPUs that a small batch does not fill; needs more memory at once",
+    )
+
+
+def value(key: str) -> Any:
+    """A setting of the section, by one of the names above."""
+    from modules import shared
+
+    # Without a page the section is never registered.
+    return getattr(shared.opts, key, DEFAULTS[key])
+
+
+def bank_bytes() -> int | None:
+    """Bytes that the bank may hold; None for what fits."""
+    from modules import shared
+
+    flag = getattr(shared.cmd_opts, "lafi_bank_mb", None)
+    mib = value(BANK_MB) or None if flag is None else flag
+    return None if mib is None else int(mib) * 2**20

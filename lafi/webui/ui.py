@@ -1,0 +1,129 @@
+"""LAFI's controls on the txt2img and img2img pages, built from the table of settings."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import gradio as gr
+from modules.infotext_utils import image_from_url_text
+from modules.ui_components import InputAccordion
+
+from .. import __version__
+from ..settings import BY_NAME, FIELDS, Field
+from . import infotext, status
+
+GRADIO = int(gr.__version__.split(".")[0])
+UPLOAD = {"source": "upload"} if GRADIO < 4 else {"sources": ["upload", "clipboard"]}
+BADGE = '<span class="lafi-badge"></span>'
+AT_HAND = ("depth", "cutoff")
+LONGEST_SLIDER = 100
+# What the status line depends on.
+STATUS = ("depth", "layers", "start", "cutoff")
+
+
+def build_ui(script: Any, is_img2img: bool) -> list:
+    """The accordion; returns its controls in the order of `FIELDS`.
+
+    Hosts build the page several times, also only to read the defaults, so nothing is kept but the
+    infotext fields that they collect from `script`.
+    """
+    accordion_id = script.elem_id("enabled")
+    with InputAccordion(False, label="LAFI - character consistency", elem_id=accordion_id) as on:
+        with on.extra():
+            gr.HTML(f'<span class="lafi-version">{__version__}</span>{BADGE}')
+        controls = {"enabled": on}
+        with gr.Row():
+            with gr.Column(min_width=200):
+                controls["image"] = _control(script, BY_NAME["image"])
+                take = gr.Button("Use selected gallery picture", elem_id=script.elem_id("ui_take"))
+            with gr.Column(min_width=200):
+                controls |= {name: _control(script, BY_NAME[name]) for name in AT_HAND}
+        note = gr.HTML(elem_id=script.elem_id("ui_note"), elem_classes="lafi-line")
+        line = gr.HTML(elem_id=script.elem_id("ui_status"), elem_classes="lafi-line")
+        with gr.Accordion("Advanced", open=False, elem_id=script.elem_id("ui_advanced")):
+            rest = [field for field in FIELDS if field.name not in controls]
+            controls |= {field.name: _control(script, field) for field in rest}
+        _connect_status(script, controls, line)
+        _connect_pictures(script, controls, take, note, "img2img" if is_img2img else "txt2img")
+    script.infotext_fields = [*infotext.paste_fields(controls), (note, infotext.paste_note)]
+    script.paste_field_names = [field.infotext for field in FIELDS]
+    return [controls[field.name] for field in FIELDS]
+
+
+def caption(field: Field) -> str:
+    """A control's label, with the unit."""
+    return f"{field.label} ({field.unit})" if field.unit else field.label
+
+
+def js(code: str) -> dict[str, str]:
+    """The argument that gives an event a JavaScript function, by gradio's version."""
+    return {"_js" if GRADIO < 4 else "js": code}
+
+
+def _control(script: Any, field: Field) -> Any:
+    common = {"label": caption(field), "elem_id": script.elem_id(field.name)}
+    if field.kind == "image":
+        return _image(field, common)
+    common["info"] = field.help
+    if field.kind in ("number", "integer") and field.maximum - field.minimum <= LONGEST_SLIDER:
+        # A float, also when the default is whole: hosts cast infotext to the type of this value.
+        value = float(field.default)
+        return gr.Slider(field.minimum, field.maximum, value, step=field.step, **common)
+    if field.kind in ("number", "integer"):
+        return gr.Number(field.default, precision=0, **common)
+    if field.kind == "choice":
+        return gr.Radio(list(field.choices), value=field.default, **common)
+    return gr.Textbox(field.default, **common)
+
+
+def _image(field: Field, common: dict[str, Any]) -> Any:
+    image = gr.Image(type="pil", image_mode="RGBA", height=240, **UPLOAD, **common)
+    image.do_not_save_to_config = True
+    # Pictures have no `info` of their own.
+    gr.HTML(html.escape(field.help), elem_classes="lafi-line")
+    return image
+
+
+def _connect_status(script: Any, controls: dict[str, Any], line: Any) -> None:
+    """The page's script clicks a hidden button: once for many quick changes of a slider."""
+    refresh = gr.Button(visible=False, elem_id=script.elem_id("ui_refresh"))
+    refresh.click(
+        fn=_status_line,
+        inputs=[controls[name] for name in STATUS],
+        outputs=[line],
+        show_progress=False,
+        queue=False,
+    )
+    for name in ("enabled", *STATUS):
+        controls[name].change(fn=None, **js(f"() => lafi.refresh('{refresh.elem_id}')"))
+
+
+def _status_line(depth: float, layers: str, start: float, cutoff: float) -> str:
+    return html.escape(status.describe(depth, layers, start, cutoff))
+
+
+def _connect_pictures(
+    script: Any, controls: dict[str, Any], take: Any, note: Any, tab: str
+) -> None:
+    enabled, image = controls["enabled"], controls["image"]
+    mark = f"lafi.mark('{script.elem_id('enabled')}', on, image)"
+    enabled.change(fn=None, inputs=[enabled, image], **js(f"(on, image) => {mark}"))
+    # Another picture: what the note says of the old one no longer holds.
+    forget = f"(on, image) => {{ {mark}; return ['']; }}"
+    image.change(fn=None, inputs=[enabled, image], outputs=[note], **js(forget))
+    # Filled by the page's script with the picture's data: no path or address reaches the server.
+    data = gr.Textbox(visible=False, elem_id=script.elem_id("ui_data"))
+    take.click(
+        fn=_picture_from_gallery,
+        inputs=[data],
+        outputs=[image, note],
+        show_progress=False,
+        **js(f"() => lafi.selectedPicture('{tab}')"),
+    )
+
+
+def _picture_from_gallery(data: str) -> tuple[Any, str]:
+    if not data:
+        return gr.update(), "The gallery is empty: generate a picture first."
+    return image_from_url_text(data), ""
