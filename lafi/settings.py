@@ -119,8 +119,8 @@ FIELDS = (
     ),
     Field(
         "refresh", "integer", 1, "Refresh",
-        "Record the reference anew every so many evaluations and use it again in between. 1: exact. "
-        "2 or more: faster first picture, slightly different.", 1, 8, 1,
+        "Record the reference anew every so many evaluations and use it again in between. "
+        "1: exact. 2 or more: a faster first picture, slightly different.", 1, 8, 1,
     ),
 )  # fmt: skip
 BY_NAME = {field.name: field for field in FIELDS}

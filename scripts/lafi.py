@@ -1,8 +1,9 @@
 """The AlwaysOn script: hands the host's events to the package. The stem `lafi` is public."""
 
-from lafi.webui import api, infotext, logs, options, run, ui, xyz
 from modules import patches, script_callbacks, scripts
 from modules.sd_samplers_common import Sampler
+
+from lafi.webui import api, infotext, logs, options, run, ui, xyz
 
 logs.set_up()
 

@@ -1,7 +1,7 @@
 """The attention itself: a self-attention layer that also sees the reference's tokens.
 
-``K = [K_tgt || K_ref]``, ``V = [V_tgt || V_ref]`` (paper, section 3.2, step 2). The reference's keys
-and values are what the layer's own ``to_k`` and ``to_v`` answered for the reference, LoRA,
+``K = [K_tgt || K_ref]``, ``V = [V_tgt || V_ref]`` (paper, section 3.2, step 2). The reference's
+keys and values are what the layer's own ``to_k`` and ``to_v`` answered for the reference, LoRA,
 hypernetworks and all; they are appended to what the same modules answer for the target. The
 attention between, whichever optimised one the host has chosen, needs no change: only hooks are
 used, and nothing of the host's is replaced.
@@ -34,7 +34,7 @@ class Mode(enum.Enum):
     """Both at once: the batch's last row is the reference."""
 
 
-class RecordingDone(Exception):
+class RecordingComplete(Exception):  # noqa: N818 (a signal, not an error)
     """Ends a reference pass once its last site is recorded: the rest of the UNet is not needed."""
 
 
@@ -161,7 +161,7 @@ class SiteHook:
             self._given = given if which == "keys" else None
             entry.inputs[which] = entry.inputs["keys"] if shared else self._kept(given.detach())
         if self.site.name == injection.last and 2 in (len(entry.inputs), len(entry.outputs)):
-            raise RecordingDone
+            raise RecordingComplete
 
     def _kept(self, given: Tensor) -> Tensor:
         # Where the host autocasts, the projection itself rounds its input to the UNet's type.

@@ -8,6 +8,7 @@ them. Further UNet calls of the same evaluation (split batches) use the same rec
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from ..errors import LafiError
 from .bank import Bank, Key
-from .injection import ContextHook, Injection, Mode, RecordingDone, SiteHook
+from .injection import ContextHook, Injection, Mode, RecordingComplete, SiteHook
 from .reference import Reference, ReferenceRunner, UNetForward
 from .report import PassReport, Stopwatch
 from .schedule import Window
@@ -49,6 +50,19 @@ class Plan:
     fused: bool = False
     context_hook: ContextHook | None = None
     upcast: bool = False
+
+    def estimate(self, unet: nn.Module, height: int, width: int) -> int:
+        """Bytes of the reference's keys and values at a latent size; no mask assumed."""
+        top: Any = next(unet.parameters())
+        channels = next(each for each in unet.modules() if isinstance(each, nn.Conv2d)).out_channels
+        total = 0
+        for site in self.sites:
+            key: Any = site.module.to_k
+            # Channels grow with the downsampling in all UNets of this layout.
+            factor = max(1, key.in_features // channels)
+            tokens = math.ceil(height / factor) * math.ceil(width / factor)
+            total += 2 * tokens * key.out_features * top.element_size()
+        return total
 
 
 # (number of rows, kwargs of the UNet call) -> for each row whether it is a cond row
@@ -133,6 +147,11 @@ class Session:
             self._remove()
             self.report.skipped += 1
 
+    def reference_latent(self) -> Tensor:
+        """The reference stream's latent (1, C, h, w) in this evaluation, in variance-exploding
+        form; known from the first UNet call on."""
+        return self._runner.latent(self._sigma)
+
     def close(self) -> None:
         """Takes every hook and tensor away; safe at any time, any number of times."""
         self._remove()
@@ -172,8 +191,8 @@ class Session:
         if not any(window.contains(index, total) for index in range(total)):
             raise LafiError(
                 "empty_window",
-                f"none of the run's {total} model evaluations lies between start {window.start:g} % "
-                f"and cutoff {window.cutoff:g} %.",
+                f"none of the run's {total} model evaluations lies between start "
+                f"{window.start:g} % and cutoff {window.cutoff:g} %.",
                 "Widen the window, or raise the number of steps.",
             )
 
@@ -239,7 +258,7 @@ class Session:
             injection.last = None if runner.needs_output else self.plan.sites[-1].name
             try:
                 runner.run(self._sigma, x, timesteps[:1], kwargs)
-            except RecordingDone:
+            except RecordingComplete:
                 pass
             finally:
                 injection.mode = Mode.OFF

@@ -28,12 +28,17 @@ class NoiseSchedule:
     """A discrete schedule's link between timesteps and noise levels.
 
     Args:
-        alphas_cumprod: (T,) cumulative products of the model's alphas.
+        sigmas: (T,) rising noise levels, one for each timestep.
     """
 
-    def __init__(self, alphas_cumprod: Tensor) -> None:
-        alphas = alphas_cumprod.detach().double().cpu()
-        self.log_sigmas: list[float] = (((1 - alphas) / alphas).log() / 2).tolist()
+    def __init__(self, sigmas: Tensor) -> None:
+        self.log_sigmas: list[float] = sigmas.detach().double().cpu().log().tolist()
+
+    @classmethod
+    def from_alphas(cls, alphas_cumprod: Tensor) -> NoiseSchedule:
+        """The schedule of (T,) cumulative products of a DDPM's alphas."""
+        alphas = alphas_cumprod.detach().double()
+        return cls(((1 - alphas) / alphas).sqrt())
 
     def sigma(self, timestep: float) -> float:
         """The noise level of a timestep; between two, by the logarithm, as k-diffusion does."""

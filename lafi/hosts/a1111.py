@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from modules import launch_utils, sd_hijack, sd_unet, shared
+import torch
+from modules import devices, launch_utils, sd_hijack, sd_unet, shared
 from modules.hypernetworks import hypernetwork
 from torch import Tensor, nn
 
+from ..core.reference import Conditioning
 from ..core.session import RowKinds
 from ..core.stream import NoiseSchedule
 from ..errors import LafiError
@@ -53,7 +56,7 @@ class A1111Host(WebUIHost):
         return self.model().parameterization
 
     def schedule(self) -> NoiseSchedule:
-        return NoiseSchedule(self.model().alphas_cumprod)
+        return NoiseSchedule.from_alphas(self.model().alphas_cumprod)
 
     def sigma(self, denoiser: Any, level: Tensor) -> float:
         highest = float(level.max())
@@ -62,7 +65,8 @@ class A1111Host(WebUIHost):
             return highest
         return self.schedule().sigma(highest)
 
-    def row_kinds(self, conds: int) -> RowKinds:
+    def row_kinds(self, params: Any) -> RowKinds:
+        conds = params.text_cond.shape[0]
         # One evaluation may be split over several calls, but rows keep their order: cond rows of
         # all pictures first, then uncond rows.
         seen = 0
@@ -73,6 +77,40 @@ class A1111Host(WebUIHost):
             return [row < conds for row in range(first, seen)]
 
         return kinds
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        try:
+            return super().encode(pixels)
+        except LafiError:
+            if devices.dtype_vae == torch.float32:
+                raise
+        # Half precision turns some VAEs (SDXL's first) to NaN.
+        with self._precise_vae():
+            return super().encode(pixels)
+
+    @contextmanager
+    def _precise_vae(self) -> Iterator[None]:
+        vae, dtype = self.model().first_stage_model, devices.dtype_vae
+        devices.dtype_vae = torch.float32
+        try:
+            vae.to(torch.float32)
+            with devices.without_autocast():
+                yield
+        finally:
+            devices.dtype_vae = dtype
+            vae.to(dtype)
+
+    def evaluate(self, x: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        context, vector = conditioning.context, conditioning.vector
+        cond: dict[str, Any] = {"c_crossattn": [context]}
+        if vector is not None:
+            cond = {"crossattn": context, "vector": vector}
+        concat = conditioning.concat
+        # A checkpoint that reads no more channels is handed this much all the same.
+        cond["c_concat"] = [x.new_zeros(x.shape[0], 5, 1, 1) if concat is None else concat]
+        precision = devices.without_autocast if devices.unet_needs_upcast else devices.autocast
+        with torch.no_grad(), precision():
+            return self.model().apply_model(x, timesteps, cond)
 
     def context_hook(self) -> Callable[[Tensor], tuple[Tensor, Tensor]] | None:
         loaded = shared.loaded_hypernetworks

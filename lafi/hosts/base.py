@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from ..core.session import Conditioning, RowKinds, UNetForward
+from ..core.reference import Conditioning, UNetForward
+from ..core.session import RowKinds
 from ..core.sites import Site
 from ..core.stream import NoiseSchedule
 
@@ -53,18 +54,27 @@ class Host(Protocol):
             level: (B,) what the sampler hands it: noise levels, or timesteps.
         """
 
-    def row_kinds(self, conds: int) -> RowKinds:
+    def row_kinds(self, params: Any) -> RowKinds:
         """Tells cond from uncond rows in the UNet calls of one evaluation.
 
         Args:
-            conds: how many cond rows the evaluation has in all its calls.
+            params: what the host's CFG denoiser callback gets.
         """
+
+    def reserve(self, p: Any, nbytes: int) -> None:
+        """Announces memory that LAFI will need while `p` samples, before it does."""
+
+    def resume(self) -> None:
+        """Makes the UNet ready again, after encoding in the middle of a run."""
 
     def encode(self, pixels: Tensor) -> Tensor:
         """(1, 3, H, W) in 0..1 to a latent (1, C, H/8, W/8), float32, always the same one."""
 
     def conditioning(self, prompt: str, width: int, height: int, z0: Tensor) -> Conditioning:
         """What the UNet reads for a prompt, at a size in pixels, beside the latent `z0`."""
+
+    def evaluate(self, x: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        """Calls the UNet as sampling does, hooks and all, on (B, C, h, w); for the self-test."""
 
     def context_hook(self) -> Callable[[Tensor], tuple[Tensor, Tensor]] | None:
         """The host's own treatment of an attention context, if it has any now."""

@@ -1,15 +1,15 @@
-"""What the whole A1111 family shares: encoding and conditioning through the host's own functions."""
+"""What the whole A1111 family shares: encoding and conditioning, by the host's own functions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
-from modules import devices, extra_networks, prompt_parser, sd_samplers_common, shared
+from modules import extra_networks, prompt_parser, sd_samplers_common, shared
 from torch import Tensor, nn
 
-from ..core.session import Conditioning, UNetForward
+from ..core.reference import Conditioning, UNetForward
 from ..core.sites import Site
 from ..errors import LafiError
 
@@ -22,7 +22,7 @@ class WebUIHost:
     def unet(self) -> nn.Module:
         raise NotImplementedError
 
-    def model(self) -> object:
+    def model(self) -> Any:
         """The checkpoint that is loaded now, without loading one."""
         from modules.sd_models import model_data
 
@@ -42,11 +42,6 @@ class WebUIHost:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(0)
             latent = sd_samplers_common.images_tensor_to_samples(pixels).float()
-            if not torch.isnan(latent).any():
-                return latent
-            with self._precise_vae():
-                torch.manual_seed(0)
-                latent = sd_samplers_common.images_tensor_to_samples(pixels).float()
         if torch.isnan(latent).any():
             raise LafiError(
                 "vae_nan", "the VAE cannot encode the reference image.", "Choose another VAE."
@@ -72,7 +67,7 @@ class WebUIHost:
         return bool(getattr(shared.opts, "upcast_attn", False))
 
     def quieten(self, sites: Sequence[Site]) -> Callable[[], None]:
-        """Switches HyperTile off where injection is on: it tiles the queries but not the context."""
+        """Switches HyperTile off where injection is on: it cuts what a mask chooses from."""
         params = [getattr(site.module, "__webui_hypertile_params", None) for site in sites]
         switched = [each for each in params if each is not None and each.enabled]
         for each in switched:
@@ -93,6 +88,12 @@ class WebUIHost:
     def forward(self) -> UNetForward:
         return unhooked_forward
 
+    def reserve(self, p: Any, nbytes: int) -> None:
+        """Nothing: only Forge plans memory ahead."""
+
+    def resume(self) -> None:
+        """Nothing: A1111 brings its UNet back by itself."""
+
     def _concat(self, z0: Tensor) -> Tensor | None:
         channels = input_channels(self.unet())
         if channels == z0.shape[1]:
@@ -105,19 +106,6 @@ class WebUIHost:
             f"the checkpoint's UNet reads {channels} channels (depth, edit and upscaler models).",
             "Choose a text-to-image or inpainting checkpoint, or switch LAFI off.",
         )
-
-    @contextmanager
-    def _precise_vae(self) -> Iterator[None]:
-        """The VAE in float32, for the one that half precision turns to NaN (SDXL's first)."""
-        vae, dtype = self.model().first_stage_model, devices.dtype_vae
-        devices.dtype_vae = torch.float32
-        try:
-            vae.to(torch.float32)
-            with devices.without_autocast():
-                yield
-        finally:
-            devices.dtype_vae = dtype
-            vae.to(dtype)
 
 
 def input_channels(unet: nn.Module) -> int:
@@ -141,7 +129,7 @@ def module_patches(unet: nn.Module) -> tuple:
 def unhooked_forward(
     unet: nn.Module, x: Tensor, timesteps: Tensor, conditioning: Conditioning, kwargs: dict
 ) -> Tensor:
-    """The UNet class's own forward: ControlNet replaces the instance's, and hooks see calls only."""
+    """The UNet class's own forward: ControlNet replaces the instance's; hooks see only calls."""
     extra = {}
     if conditioning.vector is not None:
         extra["y"] = conditioning.vector.to(x)

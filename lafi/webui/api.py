@@ -11,7 +11,7 @@ from modules import call_queue, shared
 from .. import __version__
 from ..errors import LafiError
 from ..settings import schema, validate
-from . import run
+from . import run, selftest
 from .images import open_picture
 
 
@@ -21,6 +21,7 @@ def register(_demo: Any, app: FastAPI) -> None:
     app.add_api_route("/lafi/v1/schema", schema, methods=["GET"])
     app.add_api_route("/lafi/v1/last-run", last_run, methods=["GET"])
     app.add_api_route("/lafi/v1/bank/clear", clear_bank, methods=["POST"])
+    app.add_api_route("/lafi/v1/selftest", self_test, methods=["POST"], response_model=None)
     app.add_api_route("/lafi/v1/validate", check, methods=["POST"], response_model=None)
 
 
@@ -52,3 +53,23 @@ def check(fields: dict[str, Any] = Body()) -> Any:  # noqa: B008 (FastAPI reads 
     except LafiError as error:
         return JSONResponse(error.problems or [{"loc": [], "msg": str(error)}], status_code=422)
     return {"valid": True, "acts": settings.acts}
+
+
+def self_test(
+    batch: int = Body(1, ge=1, le=8),
+    stream: str = Body("noise"),
+    size: int = Body(256, ge=64, le=2048, multiple_of=64),
+) -> Any:
+    """Checks LAFI's exact promises on the checkpoint and the attention that are in use now.
+
+    Args:
+        batch: pictures in the batch.
+        stream: kind of reference stream.
+        size: of the pictures, in pixels.
+    """
+    try:
+        validate({"stream": stream})
+        with call_queue.queue_lock:
+            return selftest.run(batch, stream, size)
+    except LafiError as error:
+        return JSONResponse(error.problems or [{"loc": [], "msg": str(error)}], status_code=422)

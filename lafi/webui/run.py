@@ -56,6 +56,7 @@ class Run:
     family: str = ""
     started: float = field(default_factory=time.perf_counter)
     _sampling: bool = False
+    _quiet: bool = False
     _session: Session | None = None
     _resources: ExitStack = field(default_factory=ExitStack)
     _model_key: tuple | None = None
@@ -98,7 +99,9 @@ class Run:
         if self.error is not None or not self._wanted():
             return
         try:
-            self._open(height, width)
+            host = find_host()
+            session = self._open(host, height, width)
+            host.reserve(self.p, session.plan.estimate(host.unet(), height, width))
         except Exception as error:
             self.fail(error)
 
@@ -135,25 +138,28 @@ class Run:
         if self.error is not None or not self._wanted():
             return
         try:
-            if not self._sampling:
-                raise LafiError(
-                    "unsupported_sampler",
-                    "this sampler does not run through the WebUI's sampler loop.",
-                    "Choose one of the built-in samplers, or switch LAFI off.",
-                )
-            session = self._open(*params.x.shape[-2:])
-            denoiser = params.denoiser
-            host = find_host()
+            self._check_sampler()
+            denoiser, host = params.denoiser, find_host()
+            session = self._open(host, *params.x.shape[-2:])
+            self._quieten(host, session.plan.sites)
             session.begin(
                 denoiser.step,
                 denoiser.total_steps,
                 host.sigma(denoiser, params.sigma),
-                host.row_kinds(params.text_cond.shape[0]),
+                host.row_kinds(params),
             )
         except Exception as error:
             self.fail(error)
             if options.value(options.STOP_ON_ERROR):
                 raise InterruptedException from error
+
+    def _check_sampler(self) -> None:
+        if not self._sampling:
+            raise LafiError(
+                "unsupported_sampler",
+                "this sampler does not run through the WebUI's sampler loop.",
+                "Choose one of the built-in samplers, or switch LAFI off.",
+            )
 
     def fail(self, error: Exception) -> None:
         """Keeps an error until it can be raised where the host does not swallow it."""
@@ -182,12 +188,11 @@ class Run:
 
     # ---- sessions -----------------------------------------------------------------------------
 
-    def _open(self, height: int, width: int) -> Session:
+    def _open(self, host: Host, height: int, width: int) -> Session:
         """The session for a latent size and the model of this moment; a new one if they changed.
 
         A refiner or another hires checkpoint changes the model inside a run.
         """
-        host = find_host()
         key = (host.model_key(), height, width, getattr(self.p, "is_hr_pass", False))
         if self._session is not None and key == self._model_key:
             return self._session
@@ -200,13 +205,20 @@ class Run:
         self.host_name, self.family = host.name, host.family()
         self.description = describe_sites(sites, chosen)
         self.passes.append(PassReport("hires" if getattr(self.p, "is_hr_pass", False) else "first"))
-        self._resources.callback(host.quieten(chosen))
         plan = _plan(settings, chosen, host)
         self._session = self._resources.enter_context(
             Session(unet, reference, plan, host.forward(), self.passes[-1], _replay(host))
         )
         self._model_key = key
+        if self._sampling:
+            host.resume()
         return self._session
+
+    def _quieten(self, host: Host, sites: tuple[Site, ...]) -> None:
+        """Once in a pass, and only while it samples: what it changes must be restored."""
+        if not self._quiet:
+            self._quiet = True
+            self._resources.callback(host.quieten(sites))
 
     def _encode(self, host: Host, key: tuple, height: int, width: int) -> Reference:
         if self._reference is not None and self._reference[0] == key:
@@ -230,6 +242,7 @@ class Run:
 
     def _close(self) -> None:
         self._resources.close()
+        self._quiet = False
         self._session = None
         self._model_key = None
 

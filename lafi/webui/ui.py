@@ -46,7 +46,7 @@ def build_ui(script: Any, is_img2img: bool) -> list:
             controls |= {field.name: _control(script, field) for field in rest}
         _connect_status(script, controls, line)
         _connect_pictures(script, controls, take, note, "img2img" if is_img2img else "txt2img")
-    script.infotext_fields = [*infotext.paste_fields(controls), (note, infotext.paste_note)]
+    script.infotext_fields = [*infotext.paste_fields(controls), (note, _paste_note)]
     script.paste_field_names = [field.infotext for field in FIELDS]
     return [controls[field.name] for field in FIELDS]
 
@@ -101,6 +101,10 @@ def _connect_status(script: Any, controls: dict[str, Any], line: Any) -> None:
 
 def _status_line(depth: float, layers: str, start: float, cutoff: float) -> str:
     return html.escape(status.describe(depth, layers, start, cutoff))
+
+
+def _paste_note(params: dict[str, Any]) -> str:
+    return html.escape(infotext.paste_note(params))
 
 
 def _connect_pictures(

@@ -1,0 +1,160 @@
+"""The Forge family: Forge, reForge, Forge Classic and what descends from them, UNet models.
+
+Their UNets have ldm's modules and names, so the core's hooks fit; what differs is how models are
+held, moved and called.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import torch
+from modules import launch_utils
+from torch import Tensor, nn
+
+from ..core.reference import Conditioning, UNetForward
+from ..core.session import RowKinds
+from ..core.stream import NoiseSchedule
+from ..errors import LafiError
+from .webui import WebUIHost
+
+# What changes a block's activations as a whole also changes the reference's; patches of attention
+# are made for the target's rows.
+BLOCK_PATCHES = ("input_block_patch", "input_block_patch_after_skip", "output_block_patch")
+
+
+class ForgeHost(WebUIHost):
+    """See `lafi.hosts.base.Host`."""
+
+    @property
+    def name(self) -> str:
+        return f"Forge family {launch_utils.git_tag()}"
+
+    def patcher(self) -> Any:
+        """The host's holder of the UNet."""
+        return self.model().forge_objects.unet
+
+    def unet(self) -> nn.Module:
+        return self.patcher().model.diffusion_model
+
+    def model_key(self) -> tuple:
+        model, objects = self.model(), self.model().forge_objects
+        checkpoint = getattr(model, "sd_model_hash", None)
+        return (id(self.unet()), checkpoint, id(objects.vae.first_stage_model))
+
+    def identity(self) -> tuple:
+        patcher = self.patcher()
+        patches = patcher.model_options.get("transformer_options", {}).get("patches", {})
+        modifiers = patcher.model_options.get("transformer_options", {}).get("block_modifiers")
+        # Closures do not tell what they hold: with any of them nothing recorded may be used again.
+        unknown = object() if modifiers or any(map(patches.get, BLOCK_PATCHES)) else None
+        loras = (
+            str(getattr(self.model(), "current_lora_hash", "")),
+            str(getattr(patcher, "patches_uuid", "")),
+        )
+        return (*super().identity(), loras, unknown)
+
+    def forward(self) -> UNetForward:
+        return forge_forward
+
+    def predictor(self) -> Any:
+        """What links timesteps, noise levels and predictions."""
+        model = self.patcher().model
+        found = getattr(model, "predictor", None) or getattr(model, "model_sampling", None)
+        if not hasattr(found, "sigmas"):
+            raise LafiError(
+                "unsupported_model",
+                f"{type(model).__name__} has no schedule of noise levels.",
+                "LAFI works with SD 1.x, SD 2.x and SDXL checkpoints; choose one.",
+            )
+        return found
+
+    def prediction(self) -> str:
+        # Asked by example, since the hosts of this family name their predictions differently.
+        predictor = self.predictor()
+        one = torch.ones((1, 1, 1, 1))
+        level = torch.ones(1)
+        reads = float(predictor.calculate_input(level, one))
+        answers = float(predictor.calculate_denoised(level, one, torch.zeros_like(one)))
+        known = {(0.7071, -1.0): "eps", (0.7071, -0.7071): "v"}
+        kind = known.get((round(reads, 4), round(answers, 4)))
+        if kind is None:
+            raise LafiError(
+                "unsupported_model",
+                "the checkpoint predicts neither noise nor velocity (flow and EDM models).",
+                "Choose an eps- or v-prediction checkpoint, or switch LAFI off.",
+            )
+        return kind
+
+    def schedule(self) -> NoiseSchedule:
+        return NoiseSchedule(self.predictor().sigmas)
+
+    def sigma(self, denoiser: Any, level: Tensor) -> float:
+        return float(level.max())
+
+    def row_kinds(self, params: Any) -> RowKinds:
+        def kinds(rows: int, kwargs: dict) -> list[bool]:
+            chunks = kwargs["transformer_options"]["cond_or_uncond"]
+            return [chunk == 0 for chunk in chunks for _ in range(rows // len(chunks))]
+
+        return kinds
+
+    def reserve(self, p: Any, nbytes: int) -> None:
+        # Another object each time: the host resets its own between the passes.
+        patcher = self.patcher().clone()
+        patcher.add_extra_preserved_memory_during_sampling(nbytes)
+        self.model().forge_objects.unet = patcher
+
+    def resume(self) -> None:
+        package = type(self.patcher()).__module__.partition(".")[0]
+        management = "backend.memory_management"
+        if package != "backend":
+            management = "ldm_patched.modules.model_management"
+        sys.modules[management].load_model_gpu(self.patcher())
+
+    def evaluate(self, x: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        self.resume()
+        model = self.patcher().model
+        concat, rows = conditioning.concat, x.shape[0]
+        extra = {} if conditioning.vector is None else {"y": conditioning.vector}
+        options = {"cond_or_uncond": [0], "sigmas": timesteps, "cond_mark": torch.zeros(rows)}
+        # The host's own call wants noise levels and unscaled latents, and gives clean ones.
+        level = torch.full((rows,), self.schedule().sigma(float(timesteps[0])), device=x.device)
+        scale = (1 + level[0] ** 2).sqrt()
+        return model.apply_model(
+            x * scale,
+            level,
+            c_concat=concat,
+            c_crossattn=conditioning.context,
+            transformer_options=options,
+            **extra,
+        )
+
+
+def forge_forward(
+    unet: nn.Module, x: Tensor, timesteps: Tensor, conditioning: Conditioning, kwargs: dict
+) -> Tensor:
+    """The UNet class's own forward for one cond row: no control, no patches of attention."""
+    target = kwargs.get("transformer_options", {})
+    patches = {
+        name: value for name, value in target.get("patches", {}).items() if name in BLOCK_PATCHES
+    }
+    options = {name: value for name, value in target.items() if name != "patches_replace"} | {
+        "patches": patches,
+        "cond_or_uncond": [0],
+        "cond_mark": torch.zeros(1, device=x.device),
+        "cond_indices": [0],
+        "uncond_indices": [],
+        "sigmas": target["sigmas"][:1],
+    }
+    extra = {} if conditioning.vector is None else {"y": conditioning.vector.to(x)}
+    return type(unet).forward(
+        unet,
+        x,
+        timesteps,
+        context=conditioning.context.to(x),
+        control=None,
+        transformer_options=options,
+        **extra,
+    )
