@@ -44,4 +44,5 @@ def invalid(field: str, message: str) -> LafiError:
 def invalid_fields(problems: list[dict[str, Any]]) -> LafiError:
     """Bad input in several fields at once."""
     text = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems)
-    return LafiError("invalid_settings", text + ".", problems=problems)
+    end = "" if text.endswith("?") else "."
+    return LafiError("invalid_settings", text + end, problems=problems)

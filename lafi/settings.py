@@ -38,16 +38,18 @@ class Field:
         """What is wrong with `value`, or None."""
         return _CHECKS[self.kind](self, value)
 
-    def schema(self) -> dict:
+    def schema(self) -> dict[str, Any]:
         """This field as a JSON schema property."""
-        return {"title": self.label, "description": self.help, "default": self.default} | {
+        kinds: dict[str, dict[str, Any]] = {
             "bool": {"type": "boolean"},
             "number": {"type": "number", "minimum": self.minimum, "maximum": self.maximum},
             "integer": {"type": "integer", "minimum": self.minimum, "maximum": self.maximum},
             "choice": {"type": "string", "enum": list(self.choices)},
             "text": {"type": "string"},
             "image": {"type": ["string", "null"], "contentEncoding": "base64"},
-        }[self.kind]
+        }
+        about = {"title": self.label, "description": self.help, "default": self.default}
+        return about | kinds[self.kind]
 
 
 FIELDS = (
@@ -91,7 +93,7 @@ FIELDS = (
     ),
     Field(
         "prompt", "text", "", "Reference prompt",
-        "Describes the reference picture, not the new one: no pose words. Empty works well.",
+        "Describes the reference picture, not the new one: no pose words. May stay empty.",
     ),
     Field(
         "mask", "image", None, "Reference mask",
@@ -114,8 +116,8 @@ FIELDS = (
     ),
     Field(
         "layers", "choice", "decoder", "Layers",
-        "decoder: LAFI. all: every self-attention layer, as other methods do; copies the pose too. "
-        "For comparison.", choices=("decoder", "all"),
+        "decoder: LAFI. all: every self-attention layer, as other methods do; for comparison.",
+        choices=("decoder", "all"),
     ),
     Field(
         "refresh", "integer", 1, "Refresh",
@@ -173,19 +175,19 @@ def parse(args: Sequence[Any], overrides: Mapping[str, Any] | None = None) -> La
     A dict that leaves `enabled` out is enabled: who names LAFI in a request wants it.
 
     Args:
-        args: what the WebUI hands over; after a dict the rest are the UI's defaults.
+        args: what the WebUI hands over. After a dict come the other fields' values, as defaults or
+            from an infotext; the dict goes before them.
         overrides: fields that X/Y/Z or another extension sets, on top.
 
     Raises:
         LafiError: `invalid_settings`, with a problem for every wrong field.
     """
-    if args and isinstance(args[0], Mapping):
-        values = {"enabled": True} | dict(args[0])
-    else:
+    if len(args) > len(FIELDS):
         problem = f"{len(args)} positional arguments, at most {len(FIELDS)} are known"
-        if len(args) > len(FIELDS):
-            raise invalid_fields([{"loc": ["args"], "msg": problem}])
-        values = {field.name: value for field, value in zip(FIELDS, args, strict=False)}
+        raise invalid_fields([{"loc": ["args"], "msg": problem}])
+    values = {field.name: value for field, value in zip(FIELDS, args, strict=False)}
+    if args and isinstance(args[0], Mapping):
+        values |= {"enabled": True} | dict(args[0])
     return validate(values | dict(overrides or {}))
 
 
@@ -209,7 +211,7 @@ def validate(values: Mapping[str, Any]) -> LafiSettings:
     return settings
 
 
-def schema() -> dict:
+def schema() -> dict[str, Any]:
     """The settings as a JSON schema, for API clients."""
     return {
         "title": "LAFI",
@@ -237,7 +239,7 @@ def to_text(value: Any) -> str:
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
-def _contradictions(settings: LafiSettings) -> Iterable[dict]:
+def _contradictions(settings: LafiSettings) -> Iterable[dict[str, Any]]:
     if not settings.enabled:
         return
     if settings.image is None:
@@ -247,7 +249,7 @@ def _contradictions(settings: LafiSettings) -> Iterable[dict]:
         yield _problem("start", message)
 
 
-def _problem(name: str, message: str) -> dict:
+def _problem(name: str, message: str) -> dict[str, Any]:
     return {"loc": [name], "msg": message}
 
 

@@ -143,12 +143,21 @@ class SiteHook:
             return True
         if self._pending is None:
             # Another extension calls the projections by itself, around the attention module.
-            raise LafiError(
-                "attention_replaced",
-                f"another extension has replaced the attention of {self.site.name}.",
-                "Use strength 1 with rows both, or switch that extension off.",
-            )
+            raise self._replaced()
         return False
+
+    def _check_rows(self, batch: int) -> None:
+        rows = self.injection.rows
+        if rows is not None and rows.shape[0] != batch:
+            # Another extension calls the attention module with a part of the batch.
+            raise self._replaced()
+
+    def _replaced(self) -> LafiError:
+        return LafiError(
+            "attention_replaced",
+            f"another extension has replaced the attention of {self.site.name}.",
+            "Use strength 1 with rows both, or switch that extension off.",
+        )
 
     def _record(self, which: str, given: Tensor, output: Tensor) -> None:
         injection = self.injection
@@ -201,6 +210,7 @@ class SiteHook:
         x, rest = args[0], args[1:]
         if rest:  # a context given by position
             kwargs, rest = {**kwargs, "context": rest[0]}, rest[1:]
+        self._check_rows(x.shape[0])
         self._pending = (x, kwargs)
         x, kwargs = self._others(x, kwargs)
         return (x, *rest), kwargs

@@ -65,6 +65,9 @@ class Plan:
         return total
 
 
+# Into how many parts an adaptive sampler's run is divided.
+POSITIONS = 1000
+
 # (number of rows, kwargs of the UNet call) -> for each row whether it is a cond row
 RowKinds = Callable[[int, dict[str, Any]], list[bool]]
 
@@ -122,13 +125,20 @@ class Session:
         self._counted = False
         self._fused: Tensor | None = None
         self._refreshed: int | None = None
+        self._top_level, self._furthest = -math.inf, 0
         self._parameters = list(unet.parameters()) if replay else []
 
-    def begin(self, index: int, total: int, sigma: float, row_kinds: RowKinds) -> None:
+    def begin(
+        self, index: int, total: int, sigma: float, row_kinds: RowKinds, adaptive: bool = False
+    ) -> None:
         """Announces evaluation `index` (from 0) of `total`, at noise level `sigma`.
 
-        `row_kinds` tells cond from uncond rows in the UNet calls of this evaluation. Outside the
-        window no hook is left in the UNet.
+        Outside the window no hook is left in the UNet.
+
+        Args:
+            row_kinds: tells cond from uncond rows in the UNet calls of this evaluation.
+            adaptive: whether `total` is a guess, because the sampler chooses its own steps; then
+                the noise level tells how far the run is.
 
         Raises:
             LafiError: `empty_window`, at the start of a run that would never inject.
@@ -138,6 +148,8 @@ class Session:
         self._runner.announce(sigma, total)
         self._ready = self._counted = False
         self._injection.touched.clear()
+        if adaptive:
+            index, total = self._position(sigma), POSITIONS
         if not self.report.evaluations:
             self._check_window(total)
         self.report.evaluations += 1
@@ -195,6 +207,16 @@ class Session:
                 f"{window.start:g} % and cutoff {window.cutoff:g} %.",
                 "Widen the window, or raise the number of steps.",
             )
+
+    def _position(self, sigma: float) -> int:
+        """How far the run is, by the logarithm of the noise level; never goes back."""
+        levels = self.reference.schedule.log_sigmas
+        level = math.log(max(sigma, 1e-10))
+        self._top_level = max(self._top_level, level)
+        span = self._top_level - levels[0]
+        share = (self._top_level - level) / span if span > 0 else 0.0
+        self._furthest = max(self._furthest, int(share * POSITIONS))
+        return self._furthest
 
     def _before_call(
         self, unet: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]

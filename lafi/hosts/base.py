@@ -54,6 +54,9 @@ class Host(Protocol):
             level: (B,) what the sampler hands it: noise levels, or timesteps.
         """
 
+    def is_adaptive(self, denoiser: Any) -> bool:
+        """Whether the sampler itself chooses how many evaluations it makes."""
+
     def row_kinds(self, params: Any) -> RowKinds:
         """Tells cond from uncond rows in the UNet calls of one evaluation.
 

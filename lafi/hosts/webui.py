@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,9 +27,11 @@ class WebUIHost:
         """The checkpoint that is loaded now, without loading one."""
         from modules.sd_models import model_data
 
-        if getattr(model_data, "sd_model", None) is None:
+        model = getattr(model_data, "sd_model", None)
+        # Forge begins with a stand-in that has nothing of a model.
+        if not hasattr(model, "first_stage_model"):
             raise LafiError("no_model", "no checkpoint is loaded.", "Choose one first.")
-        return model_data.sd_model
+        return model
 
     def family(self) -> str:
         model = self.model()
@@ -87,6 +90,11 @@ class WebUIHost:
 
     def forward(self) -> UNetForward:
         return unhooked_forward
+
+    def is_adaptive(self, denoiser: Any) -> bool:
+        # Such a sampler is given the ends of the noise levels, but neither levels nor their number.
+        parameters = inspect.signature(denoiser.sampler.func).parameters
+        return "sigma_min" in parameters and "n" not in parameters
 
     def reserve(self, p: Any, nbytes: int) -> None:
         """Nothing: only Forge plans memory ahead."""

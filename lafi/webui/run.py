@@ -114,8 +114,8 @@ class Run:
         try:
             self._raise_error()
             yield
-            self._raise_error()
             self._check_injected()
+            self._raise_error()
         except Exception as error:
             self.error = error
             self.finish()
@@ -147,6 +147,7 @@ class Run:
                 denoiser.total_steps,
                 host.sigma(denoiser, params.sigma),
                 host.row_kinds(params),
+                host.is_adaptive(denoiser),
             )
         except Exception as error:
             self.fail(error)
@@ -174,13 +175,13 @@ class Run:
 
     def _check_injected(self) -> None:
         """A UNet that runs outside its module (compiled, offloaded) never meets our hooks."""
-        for each in self.passes:
-            if each.evaluations > each.skipped and not each.injected:
-                raise LafiError(
-                    "nothing_injected",
-                    f"the {each.name} pass ran, but its UNet never called the layers to inject.",
-                    "Switch off what replaces or compiles the UNet, or switch LAFI off.",
-                )
+        if any(each.evaluations > each.skipped and not each.injected for each in self.passes):
+            error = LafiError(
+                "nothing_injected",
+                "the run is over, but the UNet never called the layers that inject.",
+                "Switch off what replaces or compiles the UNet, or switch LAFI off.",
+            )
+            self.fail(error)
 
     def _wanted(self) -> bool:
         hires = getattr(self.p, "is_hr_pass", False)
@@ -269,6 +270,9 @@ class Run:
         log.info("%s", summarise(last_run))
         setattr(self.p, ATTRIBUTE, None)
 
+    def _message(self) -> str:
+        return str(self.error).removeprefix("LAFI: ")
+
     def report(self) -> dict[str, Any]:
         """What happened, as the API tells it."""
         code = getattr(self.error, "code", type(self.error).__name__) if self.error else None
@@ -282,7 +286,7 @@ class Run:
             "passes": [asdict(each) for each in self.passes],
             "bank": {"recordings": len(bank), "bytes": bank.nbytes},
             "seconds": round(time.perf_counter() - self.started, 3),
-            "error": {"code": code, "message": str(self.error)} if self.error else None,
+            "error": {"code": code, "message": self._message()} if self.error else None,
         }
 
 
@@ -311,7 +315,7 @@ def _replay(host: Host) -> Replay | None:
 def summarise(report: dict[str, Any]) -> str:
     """A run's report as one line."""
     if report["error"]:
-        return f"failed: {report['error']['code']}: {report['error']['message']}"
+        return f"failed ({report['error']['code']}): {report['error']['message']}"
     passes = report["passes"]
     total = {
         name: sum(each[name] for each in passes)

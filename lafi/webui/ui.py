@@ -39,8 +39,8 @@ def build_ui(script: Any, is_img2img: bool) -> list:
                 take = gr.Button("Use selected gallery picture", elem_id=script.elem_id("ui_take"))
             with gr.Column(min_width=200):
                 controls |= {name: _control(script, BY_NAME[name]) for name in AT_HAND}
-        note = gr.HTML(elem_id=script.elem_id("ui_note"), elem_classes="lafi-line")
-        line = gr.HTML(elem_id=script.elem_id("ui_status"), elem_classes="lafi-line")
+        note = gr.HTML("", elem_id=script.elem_id("ui_note"), elem_classes="lafi-line")
+        line = gr.HTML("", elem_id=script.elem_id("ui_status"), elem_classes="lafi-line")
         with gr.Accordion("Advanced", open=False, elem_id=script.elem_id("ui_advanced")):
             rest = [field for field in FIELDS if field.name not in controls]
             controls |= {field.name: _control(script, field) for field in rest}

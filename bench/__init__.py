@@ -1,0 +1,1 @@
+"""Measurements: what LAFI costs, and what it keeps and leaks."""

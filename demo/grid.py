@@ -1,0 +1,97 @@
+"""Pictures in, pictures out: reading the reference, and the labelled grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+MARGIN, TEXT = 12, 14
+PAPER, INK, FAINT = (255, 255, 255), (20, 20, 20), (110, 110, 110)
+
+
+class DemoError(Exception):
+    """Something the caller can mend; shown without a traceback."""
+
+
+def read_picture(path: Path, size: int) -> Image.Image:
+    """The picture in a file, cut to a square of `size` pixels.
+
+    Raises:
+        DemoError: when there is no such file, or no picture in it.
+    """
+    try:
+        with Image.open(path) as picture:
+            return ImageOps.fit(picture.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
+    except FileNotFoundError:
+        raise DemoError(f"--reference: there is no file {path}.") from None
+    except (UnidentifiedImageError, OSError) as error:
+        raise DemoError(f"--reference: {path} cannot be read as a picture ({error}).") from None
+
+
+def draw_figure(size: int) -> Image.Image:
+    """A simple figure, for a reference where there is no model to make one."""
+    picture = Image.new("RGB", (size, size), (228, 222, 208))
+    draw = ImageDraw.Draw(picture)
+
+    def box(left: float, top: float, right: float, bottom: float) -> list[float]:
+        return [left * size, top * size, right * size, bottom * size]
+
+    for side in (0.36, 0.53):
+        draw.rectangle(box(side, 0.68, side + 0.11, 0.96), fill=(38, 52, 120))
+    for side in (0.24, 0.67):
+        draw.rectangle(box(side, 0.36, side + 0.09, 0.64), fill=(226, 178, 140))
+    draw.rectangle(box(0.33, 0.34, 0.67, 0.70), fill=(190, 42, 48))
+    draw.ellipse(box(0.38, 0.08, 0.62, 0.34), fill=(226, 178, 140))
+    draw.pieslice(box(0.36, 0.05, 0.64, 0.31), 180, 360, fill=(84, 52, 24))
+    return picture
+
+
+def to_tensor(picture: Image.Image) -> Tensor:
+    """A picture as (1, 3, H, W) in 0..1."""
+    return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)[None].float() / 255
+
+
+def to_picture(pixels: Tensor) -> Image.Image:
+    """(1, 3, H, W) in 0..1 as a picture."""
+    return Image.fromarray((pixels[0].permute(1, 2, 0) * 255).round().byte().numpy())
+
+
+def difference(one: Image.Image, other: Image.Image) -> float:
+    """Mean absolute difference of two pictures' values, in percent of the full range."""
+    return 100 * float((to_tensor(one) - to_tensor(other)).abs().mean())
+
+
+def draw_grid(
+    cells: Sequence[tuple[Image.Image, str, str]], columns: int, heading: Sequence[str]
+) -> Image.Image:
+    """A labelled grid.
+
+    Args:
+        cells: (picture, label, smaller line below it), row by row; all pictures of one size.
+        columns: how many in a row.
+        heading: lines above the grid; the first is the title.
+    """
+    width, height = cells[0][0].size
+    step_x, step_y = width + MARGIN, height + 2 * MARGIN + 2 * TEXT
+    title, small = ImageFont.load_default(TEXT + 6), ImageFont.load_default(TEXT - 2)
+    label = ImageFont.load_default(TEXT)
+    top = 2 * MARGIN + (TEXT + 6) + (TEXT + 4) * (len(heading) - 1)
+    rows = math.ceil(len(cells) / columns)
+    sheet = Image.new("RGB", (MARGIN + columns * step_x, top + rows * step_y), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((MARGIN, MARGIN), heading[0], INK, title)
+    for number, line in enumerate(heading[1:]):
+        draw.text((MARGIN, MARGIN + TEXT + 12 + number * (TEXT + 4)), line, FAINT, label)
+    for index, (picture, text, detail) in enumerate(cells):
+        x = MARGIN + index % columns * step_x
+        y = top + index // columns * step_y
+        sheet.paste(picture, (x, y))
+        draw.text((x, y + height + 4), text, INK, label)
+        draw.text((x, y + height + 6 + TEXT), detail, FAINT, small)
+    return sheet

@@ -1,0 +1,1 @@
+"""LAFI in a browser, on the page of a running WebUI."""

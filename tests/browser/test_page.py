@@ -1,0 +1,126 @@
+"""LAFI on the page of a running WebUI."""
+
+from __future__ import annotations
+
+import pytest
+
+WITH_LAFI = """a knight running
+Negative prompt: blurry
+Steps: 5, Sampler: Euler a, CFG scale: 6, Seed: 3, Size: 128x128, LAFI reference: 1a2b3c4d5e6f, \
+LAFI depth: 40, LAFI cutoff: 70, LAFI start: 10, LAFI stream: inversion, \
+LAFI prompt: "a knight, portrait", LAFI noise seed: 77, LAFI version: 0.1.0"""
+WITHOUT_LAFI = """a knight
+Steps: 5, Sampler: Euler a, CFG scale: 6, Seed: 3, Size: 128x128"""
+
+
+@pytest.mark.parametrize("tab", ["txt2img", "img2img"])
+def test_the_accordion_says_what_will_be_injected(open_page, screenshots, tab):
+    page = open_page(tab)
+    assert not page.enabled()
+    assert page.badge() == ""
+    page.enable()
+    page.wait(lambda: "self-attention layers" in page.status(), "the status line")
+    assert "from 0 % to 80 % of the run" in page.status()
+    assert page.badge() == "image missing"
+    page.screenshot(screenshots, f"open-{tab}")
+    assert not page.script_errors()
+
+
+def test_the_status_line_follows_the_controls(open_page):
+    page = open_page()
+    page.enable()
+    page.wait(lambda: "self-attention layers" in page.status(), "the status line")
+    full = page.status()
+    page.set_number("depth", 30)
+    page.wait(lambda: page.status() != full, "another status line")
+    assert "self-attention layers" in page.status()
+    page.set_number("cutoff", 60)
+    page.wait(lambda: "to 60 % of the run" in page.status(), "the cutoff in the status line")
+    page.set_number("depth", 0)
+    page.wait(lambda: "nothing is injected" in page.status(), "depth 0 in the status line")
+    assert not page.script_errors()
+
+
+def test_generates_with_a_reference(open_page, reference, screenshots):
+    page = open_page()
+    page.prepare("a knight running")
+    page.enable()
+    page.upload(reference)
+    page.wait(lambda: page.badge() == "active", "the badge")
+    page.set_number("depth", 50)
+    page.generate()
+    assert page.error() == ""
+    page.wait(page.pictures, "the picture")
+    page.screenshot(screenshots, "generated")
+    assert "LAFI depth: 50" in page.infotext()
+    assert "LAFI error" not in page.infotext()
+
+    page.clear_image()
+    page.wait(lambda: page.badge() == "image missing", "the badge")
+    page.script_errors()  # what the WebUI itself reports while generating
+    page.click(page.lafi("ui_take"))
+    page.wait(page.has_image, "the gallery's picture as the reference")
+    page.screenshot(screenshots, "taken-from-gallery")
+    assert not page.script_errors()
+    page.prepare("a knight sitting", seed=2)
+    page.generate()
+    assert "Seed: 2" in page.infotext()
+    assert "LAFI depth: 50" in page.infotext()
+
+
+def test_the_gallery_button_says_that_the_gallery_is_empty(open_page):
+    page = open_page()
+    page.enable()
+    page.click(page.lafi("ui_take"))
+    page.wait(lambda: "gallery is empty" in page.text(page.lafi("ui_note")), "the note")
+    assert not page.has_image()
+    assert not page.script_errors()
+
+
+def test_a_missing_reference_is_shown_as_an_error(open_page, screenshots):
+    page = open_page()
+    page.prepare("a knight")
+    page.enable()
+    page.generate()
+    page.screenshot(screenshots, "error")
+    assert "LAFI" in page.error()
+    assert "image" in page.error()
+    assert not page.pictures()
+
+
+def test_pasted_infotext_sets_the_controls(open_page, screenshots):
+    page = open_page()
+    page.set_number("strength", 2)
+    page.paste(WITH_LAFI)
+    page.wait(page.enabled, "LAFI to be switched on")
+    page.wait(lambda: page.number("depth") == 40, "the pasted depth")
+    assert page.number("cutoff") == 70
+    assert page.number("start") == 10
+    assert page.number("strength") == 1
+    assert page.number("noise_seed") == 77
+    assert page.choice("stream") == "inversion"
+    assert page.choice("rows") == "both"
+    assert page.value(f"{page.lafi('prompt')} textarea") == "a knight, portrait"
+    page.wait(lambda: "1a2b3c4d5e6f" in page.text(page.lafi("ui_note")), "the note")
+    page.click(f"{page.lafi('ui_advanced')} .label-wrap")
+    page.screenshot(screenshots, "pasted")
+
+    page.paste(WITHOUT_LAFI)
+    page.wait(lambda: not page.enabled(), "LAFI to be switched off")
+    assert page.number("depth") == 40
+    assert not page.script_errors()
+
+
+def test_send_to_img2img_takes_the_reference_along(open_page, reference):
+    page = open_page()
+    page.prepare("a knight")
+    page.enable()
+    page.upload(reference)
+    page.set_number("depth", 60)
+    page.generate()
+    assert page.error() == ""
+    page.click("#txt2img_send_to_img2img")
+    page.switch_to("img2img")
+    page.wait(lambda: page.number("depth") == 60, "the depth in the other tab")
+    page.wait(page.enabled, "LAFI to be switched on in the other tab")
+    page.wait(page.has_image, "the reference in the other tab")

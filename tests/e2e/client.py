@@ -1,0 +1,243 @@
+"""A WebUI seen through its API. Knows no host by name: what differs is asked of the host."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+SEED = 7
+
+
+class Picture:
+    """Decoded pixels (H, W, 3); equal if all of them are."""
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        self.pixels = pixels
+
+    @classmethod
+    def decode(cls, text: str) -> Picture:
+        """From base64 or a data URL."""
+        with Image.open(io.BytesIO(base64.b64decode(text.rpartition(",")[2]))) as picture:
+            return cls(np.asarray(picture.convert("RGB")))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Picture) and np.array_equal(self.pixels, other.pixels)
+
+    def __hash__(self) -> int:
+        return hash(self.pixels.tobytes())
+
+    def __repr__(self) -> str:
+        height, width, _ = self.pixels.shape
+        return f"<Picture {width}x{height} {hash(self):x}>"
+
+    def distance(self, other: Picture) -> float:
+        """Mean absolute difference, of 255."""
+        return float(np.abs(self.pixels.astype(float) - other.pixels).mean())
+
+    def columns(self, first: int, last: int) -> Picture:
+        """The part from column `first` up to, not including, `last`."""
+        return Picture(self.pixels[:, first:last])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the host answered to a request: HTTP status and decoded body."""
+
+    status: int
+    body: Any
+
+    def __repr__(self) -> str:
+        return f"<Answer {self.status} {str(self.body)[:500]}>"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one generation gave.
+
+    Attributes:
+        pictures: one or more.
+        infotexts: generation parameters, one for each picture.
+        run: LAFI's report of its latest run; of an earlier one if LAFI did nothing in this one.
+    """
+
+    pictures: list[Picture]
+    infotexts: list[str]
+    run: dict[str, Any]
+
+    @property
+    def picture(self) -> Picture:
+        """The first picture."""
+        return self.pictures[0]
+
+    def total(self, counter: str) -> int:
+        """A counter of LAFI's report, summed over the passes."""
+        return sum(each[counter] for each in self.run["passes"])
+
+    @property
+    def sites(self) -> list[str]:
+        """The layers that injected in the first pass."""
+        return self.run["passes"][0]["sites"]
+
+    def lafi_keys(self) -> set[str]:
+        """LAFI's keys in the first picture's infotext."""
+        return set(re.findall(r"\b(LAFI [a-z_ ]+):", self.infotexts[0]))
+
+
+class WebUI:
+    """A running WebUI.
+
+    Args:
+        url: its address.
+        size: width and height of a picture in pixels.
+        steps: sampling steps of a picture.
+        timeout: longest wait for one answer, in seconds.
+    """
+
+    def __init__(self, url: str, size: int, steps: int, timeout: float = 600) -> None:
+        self.url, self.size, self.steps, self.timeout = url.rstrip("/"), size, steps, timeout
+
+    # ---- requests -----------------------------------------------------------------------------
+
+    def get(self, path: str) -> Any:
+        """The body of a GET that must succeed."""
+        answer = self._send(urllib.request.Request(self.url + path))
+        assert answer.status == 200, f"GET {path}: {answer}"
+        return answer.body
+
+    def post(self, path: str, body: dict[str, Any] | None = None) -> Answer:
+        """The answer to a POST, whatever it is."""
+        data = json.dumps(body or {}).encode()
+        headers = {"Content-Type": "application/json"}
+        return self._send(urllib.request.Request(self.url + path, data, headers))
+
+    def _send(self, request: urllib.request.Request) -> Answer:
+        try:
+            with urllib.request.urlopen(request, timeout=self.timeout) as response:
+                status, text = response.status, response.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                status, text = error.code, error.read()
+        try:
+            return Answer(status, json.loads(text))
+        except ValueError:
+            return Answer(status, text.decode(errors="replace"))
+
+    # ---- pictures -----------------------------------------------------------------------------
+
+    def request(self, lafi: Any = None, route: str = "txt2img", **payload: Any) -> Answer:
+        """Asks for pictures.
+
+        Args:
+            lafi: LAFI's fields by name, or a list of positional arguments; None leaves the
+                extension out of the request.
+            route: txt2img or img2img.
+            payload: fields of the host's request, beside the defaults; None leaves a default out.
+        """
+        body = {
+            "prompt": "a knight walking in a forest",
+            "negative_prompt": "blurry",
+            "seed": SEED,
+            "steps": self.steps,
+            "width": self.size,
+            "height": self.size,
+            "cfg_scale": 7,
+            "sampler_name": self.sampler,
+            "save_images": False,
+        } | payload
+        body = {name: value for name, value in body.items() if value is not None}
+        if lafi is not None:
+            args = lafi if isinstance(lafi, list) else [lafi]
+            body["alwayson_scripts"] = {"LAFI": {"args": args}}
+        return self.post(f"/sdapi/v1/{route}", body)
+
+    def generate(self, lafi: Any = None, route: str = "txt2img", **payload: Any) -> Result:
+        """Makes pictures, which must succeed; see `request`."""
+        answer = self.request(lafi, route, **payload)
+        assert answer.status == 200, answer
+        info = json.loads(answer.body["info"])
+        # Grids stand before the pictures; what other extensions add stands behind them.
+        first, count = info.get("index_of_first_image", 0), len(info["all_seeds"])
+        pictures = [Picture.decode(each) for each in answer.body["images"][first : first + count]]
+        return Result(pictures, info["infotexts"][first:], self.last_run())
+
+    @contextmanager
+    def generating(self, lafi: Any = None, **payload: Any) -> Iterator[list[Answer]]:
+        """A generation in the background; entered once it samples, left once it has answered.
+
+        Gives a list that holds the answer afterwards.
+        """
+        answers: list[Answer] = []
+        thread = threading.Thread(target=lambda: answers.append(self.request(lafi, **payload)))
+        thread.start()
+        try:
+            while thread.is_alive() and not self._sampling():
+                time.sleep(0.1)
+            yield answers
+        finally:
+            thread.join()
+
+    def _sampling(self) -> bool:
+        progress = self.get("/sdapi/v1/progress?skip_current_image=true")
+        return progress["state"]["sampling_step"] >= 2
+
+    @contextmanager
+    def options(self, **values: Any) -> Iterator[None]:
+        """The host's options changed for a while, in memory alone.
+
+        One request's own override is not enough: hosts take back only what their file has.
+        """
+        known = self.get("/sdapi/v1/options")
+        before = {name: known[name] for name in values}
+        self._set(values)
+        try:
+            yield
+        finally:
+            self._set(before)
+
+    def _set(self, values: dict[str, Any]) -> None:
+        lasting = {"override_settings": values, "override_settings_restore_afterwards": False}
+        self.generate(steps=1, width=64, height=64, **lasting)
+
+    # ---- what the host is ---------------------------------------------------------------------
+
+    @cached_property
+    def samplers(self) -> list[str]:
+        """All samplers that the host lists."""
+        return [each["name"] for each in self.get("/sdapi/v1/samplers")]
+
+    @cached_property
+    def sampler(self) -> str:
+        """The sampler of most pictures: an ancestral one, which draws noise while it samples."""
+        return "Euler a" if "Euler a" in self.samplers else self.samplers[0]
+
+    @cached_property
+    def txt2img_fields(self) -> set[str]:
+        """The fields that the host's txt2img request knows."""
+        schemas = self.get("/openapi.json")["components"]["schemas"]
+        return set(schemas["StableDiffusionProcessingTxt2Img"]["properties"])
+
+    # ---- LAFI's own routes --------------------------------------------------------------------
+
+    def last_run(self) -> dict[str, Any]:
+        """LAFI's report of its latest run."""
+        return self.get("/lafi/v1/last-run")
+
+    def clear_bank(self) -> int:
+        """Forgets all recordings; says how many bytes that freed."""
+        answer = self.post("/lafi/v1/bank/clear")
+        assert answer.status == 200, answer
+        return answer.body["freed"]

@@ -1,0 +1,61 @@
+"""The running WebUI that the tests ask, and the pictures that many of them share.
+
+The environment's ``LAFI_E2E_SIZE`` (256 pixels), ``LAFI_E2E_STEPS`` (8) and ``LAFI_E2E_CHECKPOINT``
+(the loaded one) choose what is made.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+
+import pytest
+
+from .client import Result, WebUI
+from .pictures import REFERENCE
+
+STREAMS = ("noise", "inversion", "denoise")
+
+
+def connect(url: str) -> WebUI:
+    """The WebUI at an address, with the pictures' size and steps."""
+    size, steps = os.environ.get("LAFI_E2E_SIZE", "256"), os.environ.get("LAFI_E2E_STEPS", "8")
+    return WebUI(url, int(size), int(steps))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`stream` is every kind of reference stream, `sampler` every sampler that the host lists."""
+    if "stream" in metafunc.fixturenames:
+        metafunc.parametrize("stream", STREAMS)
+    if "sampler" in metafunc.fixturenames:
+        url = metafunc.config.getoption("--url")
+        metafunc.parametrize("sampler", connect(url).samplers if url else [])
+
+
+@pytest.fixture(scope="session")
+def webui(url: str) -> Iterator[WebUI]:
+    """The running WebUI, with the chosen checkpoint."""
+    webui = connect(url)
+    checkpoint = os.environ.get("LAFI_E2E_CHECKPOINT")
+    with webui.options(sd_model_checkpoint=checkpoint) if checkpoint else nullcontext():
+        yield webui
+
+
+@pytest.fixture(scope="session")
+def plain(webui: WebUI) -> Callable[..., Result]:
+    """Pictures without LAFI; each is made once."""
+    return functools.cache(webui.generate)
+
+
+@pytest.fixture(scope="session")
+def injected(webui: WebUI) -> Callable[..., Result]:
+    """Pictures with LAFI by their stream; each is made once, from an empty bank."""
+
+    @functools.cache
+    def generate(stream: str = "noise") -> Result:
+        webui.clear_bank()
+        return webui.generate({"image": REFERENCE, "stream": stream})
+
+    return generate

@@ -1,0 +1,25 @@
+"""Promises 3, 4, 5 and 8, which only the model's inside shows: the host checks itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from .pictures import REFERENCE
+
+CASES = [(1, "noise"), (2, "noise"), (4, "noise"), (1, "inversion"), (2, "denoise")]
+
+
+@pytest.mark.parametrize(("batch", "kind"), CASES)
+def test_selftest(webui, batch, kind) -> None:
+    answer = webui.post("/lafi/v1/selftest", {"batch": batch, "stream": kind})
+    assert answer.status == 200, answer
+    checks = answer.body["checks"]
+    assert {check["promise"] for check in checks} >= {3, 4, 5, 8}
+    assert [check for check in checks if not check["passed"]] == []
+
+
+def test_leaves_nothing_behind(webui, plain, injected) -> None:
+    before = plain().picture, injected().picture
+    assert webui.post("/lafi/v1/selftest", {"batch": 1, "stream": "noise"}).status == 200
+    after = webui.generate().picture, webui.generate({"image": REFERENCE}).picture
+    assert before == after

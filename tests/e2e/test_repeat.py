@@ -1,0 +1,78 @@
+"""Promises 7 and 8: the same request gives the same picture; recordings are replayed."""
+
+from __future__ import annotations
+
+import pytest
+
+from .pictures import OTHER_REFERENCE, REFERENCE, SILHOUETTE
+
+# Recordings are told apart in the first evaluation as well as in the last.
+FEW_STEPS = 3
+
+
+def test_the_same_request_gives_the_same_picture(webui, plain, injected, stream) -> None:
+    first = injected(stream)
+    webui.clear_bank()
+    again = webui.generate({"image": REFERENCE, "stream": stream})
+    assert again.picture == first.picture
+    assert again.infotexts == first.infotexts
+
+
+def test_the_hosts_random_state_is_left_alone(webui, plain, injected) -> None:
+    before = plain().picture
+    injected()
+    assert webui.generate().picture == before
+
+
+@pytest.mark.parametrize("kind", ["noise", "inversion"])
+def test_replay(webui, injected, kind) -> None:
+    """The second picture with a reference records nothing and is the same; a cleared bank
+    records again."""
+    lafi = {"image": REFERENCE, "stream": kind}
+    recorded = injected(kind)
+    assert recorded.total("recorded") == recorded.total("injected") > 0
+    webui.generate(lafi)
+    replayed = webui.generate(lafi)
+    assert replayed.total("recorded") == 0
+    assert replayed.total("replayed") == replayed.total("injected") == recorded.total("injected")
+    assert replayed.picture == recorded.picture
+    assert webui.clear_bank() > 0
+    assert webui.generate(lafi, steps=FEW_STEPS).total("replayed") == 0
+
+
+def test_replay_serves_another_picture(webui) -> None:
+    """What is recorded belongs to the reference, not to the picture's own seed and prompt."""
+    lafi = {"image": REFERENCE}
+    webui.generate(lafi, steps=FEW_STEPS)
+    other = webui.generate(lafi, steps=FEW_STEPS, seed=99, prompt="a knight sleeping")
+    assert other.total("recorded") == 0
+    assert other.total("replayed") > 0
+
+
+def test_the_denoise_stream_is_never_replayed(webui) -> None:
+    """It depends on the whole run before, so every run records it anew."""
+    lafi = {"image": REFERENCE, "stream": "denoise"}
+    runs = [webui.generate(lafi, steps=FEW_STEPS) for _ in range(2)]
+    assert [run.total("replayed") for run in runs] == [0, 0]
+    assert runs[0].picture == runs[1].picture
+
+
+CHANGES = {
+    "reference": {"image": OTHER_REFERENCE},
+    "noise_seed": {"noise_seed": 5},
+    "prompt": {"prompt": "a red figure"},
+    "stream": {"stream": "inversion"},
+    "mask": {"mask": SILHOUETTE},
+    "fit": {"fit": "stretch"},
+}
+
+
+@pytest.mark.parametrize("change", [*CHANGES, "size"])
+def test_a_change_records_anew(webui, change) -> None:
+    base = {"image": REFERENCE}
+    webui.clear_bank()
+    webui.generate(base, steps=FEW_STEPS)
+    payload = {"width": webui.size + 64} if change == "size" else {}
+    changed = webui.generate(base | CHANGES.get(change, {}), steps=FEW_STEPS, **payload)
+    assert changed.total("replayed") == 0
+    assert changed.total("recorded") == changed.total("injected") > 0

@@ -1,0 +1,130 @@
+"""Promise 8: a recording from the bank, a row of the same call and a separate pass agree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from demo.host import cond_rows_first
+from lafi.core.bank import Bank
+from lafi.core.mask import TokenMask
+from lafi.core.reference import Reference
+from lafi.core.report import PassReport
+from lafi.core.session import Replay
+
+from .harness import SIDE, TOLERANCE, Case
+
+LEVELS = (6.0, 2.0, 0.5)
+PLANS = [{}, {"strength": 2}, {"positive_only": True}, {"stream": "inversion"}, {"depth": 50}]
+
+
+def run(
+    case: Case, reference: Reference, bank: Bank | None, identity: str = "model", **plan: Any
+) -> tuple[list[Tensor], PassReport]:
+    """The answers of a run of a few evaluations."""
+    replay = None if bank is None else Replay(bank, identity)
+    answers = []
+    with case.session(reference, replay=replay, **plan) as session:
+        for index, sigma in enumerate(LEVELS):
+            session.begin(index, 10, sigma, cond_rows_first)
+            answers.append(case.plain(case.target(2, sigma)))
+    return answers, session.report
+
+
+def mask() -> TokenMask:
+    kept = torch.zeros(SIDE, SIDE, dtype=torch.bool)
+    kept[4:12, 4:12] = True
+    return TokenMask(kept)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("plan", PLANS, ids=str)
+def test_a_replay_agrees_with_a_recording(case: Case, plan: dict[str, Any], masked: bool) -> None:
+    reference = case.reference(mask=mask() if masked else None)
+    bank = Bank()
+    fresh, without_bank = run(case, reference, None, **plan)
+    first, recording = run(case, reference, bank, **plan)
+    again, replaying = run(case, reference, bank, **plan)
+    for a, b, c in zip(fresh, first, again, strict=True):
+        torch.testing.assert_close(b, a, **TOLERANCE)
+        torch.testing.assert_close(c, a, **TOLERANCE)
+    assert (without_bank.recorded, without_bank.replayed) == (3, 0)
+    assert (recording.recorded, recording.replayed) == (3, 0)
+    assert (replaying.recorded, replaying.replayed) == (0, 3)
+    assert replaying.injected == 3
+
+
+@pytest.mark.parametrize("change", ["reference", "mask", "model", "inversion", "weights"])
+def test_what_decides_a_recording_is_part_of_its_key(sd1: Case, change: str) -> None:
+    bank = Bank()
+    run(sd1, sd1.reference(), bank)
+    reference, identity, plan = sd1.reference(), "model", {}
+    if change == "reference":
+        reference = sd1.reference(seed=3)
+    elif change == "mask":
+        reference = sd1.reference(mask=mask())
+    elif change == "model":
+        identity = "another"
+    elif change == "inversion":
+        plan = {"stream": "inversion"}
+    else:
+        weight = sd1.unet.middle_block[1].transformer_blocks[0].attn1.to_q.weight
+        with torch.no_grad():
+            weight.add_(0)  # written in place, as a merge or a LoRA does
+    report = run(sd1, reference, bank, identity, **plan)[1]
+    assert (report.recorded, report.replayed) == (3, 0)
+
+
+def test_the_denoise_stream_is_never_replayed(sd1: Case) -> None:
+    bank = Bank()
+    for _ in range(2):
+        report = run(sd1, sd1.reference(), bank, stream="denoise")[1]
+        assert (report.recorded, report.replayed) == (3, 0)
+    assert len(bank) == 0
+
+
+def test_a_small_bank_keeps_the_latest_and_stays_within_its_budget(sd1: Case) -> None:
+    whole = Bank()
+    expected = run(sd1, sd1.reference(), whole)[0]
+    budget = int(whole.nbytes / len(LEVELS) * 1.5)
+    small = Bank(budget)
+    for _ in range(2):
+        answers, report = run(sd1, sd1.reference(), small)
+        assert report.recorded == 3
+        for a, b in zip(answers, expected, strict=True):
+            torch.testing.assert_close(a, b, **TOLERANCE)
+    assert len(small) == 1
+    assert 0 < small.nbytes <= budget
+
+
+@pytest.mark.parametrize("stream", ["noise", "inversion", "denoise"])
+@pytest.mark.parametrize("depth", [100, 25])
+def test_a_fused_row_agrees_with_a_separate_pass(case: Case, depth: float, stream: str) -> None:
+    plan = {"depth": depth, "stream": stream}
+    separate, _ = run(case, case.reference(), None, **plan)
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    handle = case.unet.input_blocks[0].register_forward_pre_hook(count)
+    fused, report = run(case, case.reference(), None, fused=True, **plan)
+    handle.remove()
+    for a, b in zip(fused, separate, strict=True):
+        torch.testing.assert_close(a, b, **TOLERANCE)
+    assert report.recorded == 3
+    # The path of an inversion is ten more calls; the reference itself is none.
+    assert calls == 3 + (10 if stream == "inversion" else 0)
+
+
+def test_refresh_records_every_so_many_evaluations(sd1: Case) -> None:
+    exact, _ = run(sd1, sd1.reference(), None)
+    reused, report = run(sd1, sd1.reference(), None, refresh=2)
+    assert (report.recorded, report.reused, report.injected) == (2, 1, 3)
+    assert torch.equal(reused[0], exact[0])
+    assert not torch.allclose(reused[1], exact[1], **TOLERANCE)
+    assert torch.equal(reused[2], exact[2])

@@ -1,0 +1,152 @@
+"""Infotext: what is written, what the host makes of it, and what comes back."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from lafi import __version__
+from lafi.settings import FIELDS, LafiSettings, to_text
+from lafi.webui import infotext
+
+# The WebUIs' format: "key: value" pairs, a value in JSON quotes where it holds a comma, a colon or
+# a new line, and WIDTHxHEIGHT split in two.
+PAIR = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+SIZE = re.compile(r"^(\d+)x(\d+)$")
+
+
+def write(params: dict[str, str]) -> str:
+    def quote(value: str) -> str:
+        special = any(mark in value for mark in ",:\n")
+        return json.dumps(value, ensure_ascii=False) if special else value
+
+    return ", ".join(
+        key if key == value else f"{key}: {quote(value)}" for key, value in params.items()
+    )
+
+
+def parse(line: str) -> dict[str, str]:
+    params = {}
+    for key, value in PAIR.findall(line):
+        if len(value) > 1 and value[0] == value[-1] == '"':
+            value = json.loads(value)
+        size = SIZE.match(value)
+        if size:
+            params[f"{key}-1"], params[f"{key}-2"] = size.groups()
+        else:
+            params[key] = value
+    return params
+
+
+def field_values(field):
+    if field.kind == "number":
+        return st.floats(field.minimum, field.maximum).map(lambda value: float(to_text(value)))
+    if field.kind == "integer":
+        return st.integers(field.minimum, field.maximum)
+    if field.kind == "choice":
+        return st.sampled_from(field.choices)
+    return st.text(st.characters(exclude_categories=["Cs"])).map(str.strip)
+
+
+any_settings = st.builds(
+    LafiSettings,
+    enabled=st.just(True),
+    **{field.name: field_values(field) for field in infotext.STORED},
+)
+
+
+@settings(deadline=None)
+@given(any_settings)
+@example(LafiSettings(enabled=True, prompt="12x34"))
+@example(LafiSettings(enabled=True, prompt='"quoted"'))
+@example(LafiSettings(enabled=True, prompt='""'))
+@example(LafiSettings(enabled=True, prompt="LAFI prompt"))
+@example(LafiSettings(enabled=True, prompt='a, "b": c\\\nd'))
+def test_settings_survive_the_round_trip(wanted):
+    before = {"Steps": "20", "Sampler": "Euler a"}
+    after = {"Size": "512x512", "Version": "v1.10.1"}
+    params = parse(write({**before, **infotext.describe(wanted, "0123456789ab"), **after}))
+    infotext.on_infotext_pasted("", params)
+    assert params["LAFI enabled"] == "True"
+    assert infotext.read(params) == {
+        field.name: getattr(wanted, field.name) for field in infotext.STORED
+    }
+    assert params["Sampler"] == "Euler a"
+    assert params["Size-1"] == "512"
+
+
+def test_only_what_differs_is_written():
+    assert infotext.describe(LafiSettings(enabled=True), "0123456789ab") == {
+        "LAFI reference": "0123456789ab",
+        "LAFI depth": "100",
+        "LAFI cutoff": "80",
+        "LAFI version": __version__,
+    }
+    wanted = LafiSettings(enabled=True, depth=33.5, stream="inversion", noise_seed=5)
+    written = infotext.describe(wanted, "0123456789ab")
+    assert written["LAFI depth"] == "33.5"
+    assert written["LAFI stream"] == "inversion"
+    assert written["LAFI noise seed"] == "5"
+    assert "LAFI strength" not in written
+
+
+def test_keys_are_ones_that_hosts_can_read():
+    keys = [field.infotext for field in FIELDS] + [infotext.REFERENCE, infotext.VERSION]
+    assert all(re.fullmatch(r"\w[\w \-/]+", key) for key in keys)
+    assert len(set(keys)) == len(keys)
+
+
+def test_what_is_missing_returns_to_its_default():
+    params = {"LAFI version": "0.1.0", "LAFI depth": "50"}
+    infotext.on_infotext_pasted("", params)
+    assert params["LAFI depth"] == "50"
+    assert params["LAFI strength"] == "1"
+    assert params["LAFI stream"] == "noise"
+    assert params["LAFI prompt"] == ""
+
+
+def test_a_picture_without_lafi_only_switches_it_off():
+    params = {"Steps": "20"}
+    infotext.on_infotext_pasted("", params)
+    assert params == {"Steps": "20", "LAFI enabled": "False"}
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "default"),
+    [
+        ("LAFI depth", "150", "100"),
+        ("LAFI depth", "deep", "100"),
+        ("LAFI cutoff", "nan", "80"),
+        ("LAFI stream", "sideways", "noise"),
+        ("LAFI noise seed", "1.5", "-1"),
+    ],
+)
+def test_an_unusable_value_is_named_and_replaced(caplog, key, text, default):
+    params = {"LAFI version": "0.1.0", key: text}
+    with caplog.at_level(logging.WARNING, "LAFI"):
+        infotext.on_infotext_pasted("", params)
+    assert params[key] == default
+    assert key in caplog.text
+
+
+def test_clear_removes_only_lafi():
+    params = {"LAFI depth": "5", "LAFI error": "no_model", "Steps": "20"}
+    infotext.clear(params)
+    assert params == {"Steps": "20"}
+
+
+def test_every_control_takes_its_key():
+    pairs = infotext.paste_fields({field.name: f"control {field.name}" for field in FIELDS})
+    assert pairs == [(f"control {field.name}", field.infotext) for field in FIELDS]
+
+
+def test_the_note_names_the_reference():
+    assert "0123456789ab" in infotext.paste_note(
+        {"LAFI version": "0.1.0", "LAFI reference": "0123456789ab"}
+    )
+    assert infotext.paste_note({"Steps": "20"}) == ""

@@ -1,0 +1,42 @@
+"""The window of injection."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lafi.core.schedule import Window
+
+PERCENT = st.integers(0, 100)
+TOTAL = st.integers(1, 200)
+
+
+@given(PERCENT, PERCENT, TOTAL)
+def test_it_opens_and_closes_at_most_once(start: int, cutoff: int, total: int) -> None:
+    window = Window(start, cutoff)
+    inside = [window.contains(index, total) for index in range(total)]
+    changes = sum(a != b for a, b in zip([False, *inside], [*inside, False], strict=True))
+    assert changes in (0, 2)
+
+
+@given(PERCENT, TOTAL)
+def test_a_cutoff_leaves_its_share_to_the_model(cutoff: int, total: int) -> None:
+    inside = sum(Window(0, cutoff).contains(index, total) for index in range(total))
+    assert inside == -(-cutoff * total // 100)
+
+
+@given(PERCENT, TOTAL)
+def test_windows_side_by_side_share_nothing_and_leave_nothing_out(middle: int, total: int) -> None:
+    for index in range(total):
+        before, after = Window(0, middle), Window(middle, 100)
+        assert before.contains(index, total) != after.contains(index, total)
+
+
+def test_the_default_is_the_first_eighty_percent() -> None:
+    assert [Window().contains(index, 10) for index in range(10)] == [True] * 8 + [False] * 2
+
+
+@given(TOTAL, st.integers(0, 500))
+def test_more_evaluations_than_announced(total: int, more: int) -> None:
+    assert Window(0, 100).contains(total + more, total)
+    assert not Window(0, 99).contains(total + more, total)

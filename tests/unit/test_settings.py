@@ -1,0 +1,199 @@
+"""The table of fields: every way in agrees with every other, and every wrong value is named."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lafi.errors import LafiError
+from lafi.settings import (
+    BY_NAME,
+    FIELDS,
+    Field,
+    LafiSettings,
+    from_text,
+    parse,
+    schema,
+    to_text,
+    validate,
+)
+
+
+class Picture:
+    """What LAFI takes for a picture: it can be converted."""
+
+    def convert(self, mode: str) -> Picture:
+        return self
+
+
+PICTURE = Picture()
+
+
+def good(field: Field) -> st.SearchStrategy[Any]:
+    """Values that a field accepts."""
+    if field.kind in ("number", "integer"):
+        low, high = field.minimum, field.maximum
+        whole = st.integers(math.ceil(low), math.floor(high))
+        return whole if field.kind == "integer" else whole | st.floats(low, high)
+    return {
+        "bool": st.booleans(),
+        "choice": st.sampled_from(field.choices or ("",)),
+        "text": st.text(),
+        "image": st.sampled_from([PICTURE, "data:image/png;base64,AAAA"]),
+    }[field.kind]
+
+
+def wrong(field: Field) -> st.SearchStrategy[Any]:
+    """Values that a field refuses."""
+    junk = st.sampled_from([None, [], {}, object()])
+    if field.kind in ("number", "integer"):
+        outside = st.floats(allow_nan=True).filter(
+            lambda value: not field.minimum <= value <= field.maximum
+        )
+        broken = st.just(field.minimum + 0.5) if field.kind == "integer" else st.nothing()
+        return junk | outside | broken | st.booleans() | st.just("50")
+    return {
+        "bool": junk | st.sampled_from(["true", 2, 0.5]),
+        "choice": junk | st.text().filter(lambda value: value not in field.choices),
+        "text": junk | st.integers(),
+        "image": st.sampled_from([[], {}, 5, b"bytes"]),
+    }[field.kind]
+
+
+def consistent(values: dict[str, Any]) -> bool:
+    """Whether the fields agree with each other, each being good by itself."""
+    return not (values.get("enabled") and 0 < values["cutoff"] <= values["start"])
+
+
+WHOLE = st.fixed_dictionaries({field.name: good(field) for field in FIELDS}).filter(consistent)
+
+
+@given(WHOLE)
+def test_a_dict_and_positions_agree(values: dict[str, Any]) -> None:
+    by_position = parse([values[field.name] for field in FIELDS])
+    assert parse([values]) == by_position == validate(values)
+    assert all(getattr(by_position, name) == value for name, value in values.items())
+
+
+@given(WHOLE)
+def test_settings_survive_their_own_dict(values: dict[str, Any]) -> None:
+    settings = validate(values)
+    assert validate(vars(settings)) == settings
+    images = {name: getattr(settings, name) for name in ("image", "mask")}
+    assert validate({"enabled": settings.enabled, **images, **settings.changed()}) == settings
+
+
+@given(WHOLE)
+def test_settings_survive_infotext(values: dict[str, Any]) -> None:
+    settings = validate(values)
+    for name, value in settings.changed().items():
+        read = from_text(BY_NAME[name], to_text(value))
+        expected = pytest.approx(value, rel=1e-9) if isinstance(value, float) else value
+        assert read == expected
+        assert BY_NAME[name].check(read) is None
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
+@given(data=st.data())
+def test_a_wrong_value_is_refused_and_named(field: Field, data: st.DataObject) -> None:
+    value = data.draw(wrong(field))
+    if field.kind == "bool" and value in (0, 1):
+        return
+    with pytest.raises(LafiError) as caught:
+        validate({"image": PICTURE, field.name: value})
+    assert caught.value.code == "invalid_settings"
+    assert [each["loc"] for each in caught.value.problems] == [[field.name]]
+    assert field.name in str(caught.value)
+
+
+@given(st.sets(st.sampled_from([field.name for field in FIELDS]), min_size=1))
+def test_every_wrong_field_is_named(names: set[str]) -> None:
+    with pytest.raises(LafiError) as caught:
+        validate(dict.fromkeys(names, b""))
+    assert {each["loc"][0] for each in caught.value.problems} == names
+
+
+@given(st.text(min_size=1).filter(lambda name: name not in BY_NAME))
+def test_an_unknown_field_is_named(name: str) -> None:
+    with pytest.raises(LafiError) as caught:
+        parse([{"image": PICTURE, name: 1}])
+    assert [each["loc"] for each in caught.value.problems] == [[name]]
+
+
+def test_a_misspelt_field_gets_a_hint() -> None:
+    with pytest.raises(LafiError, match="did you mean cutoff"):
+        parse([{"image": PICTURE, "cut_off": 50}])
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
+def test_the_default_is_good_and_everywhere_the_same(field: Field) -> None:
+    assert field.check(field.default) is None
+    assert getattr(LafiSettings(), field.name) == field.default
+    assert schema()["properties"][field.name]["default"] == field.default
+    assert field.label
+    assert field.help.endswith(".")
+
+
+def test_the_order_of_fields_is_public() -> None:
+    assert [field.name for field in FIELDS[:14]] == [
+        "enabled", "image", "depth", "cutoff", "start", "strength", "stream", "rows", "prompt",
+        "mask", "passes", "fit", "noise_seed", "layers",
+    ]  # fmt: skip
+
+
+def test_the_schema_is_json_and_closed() -> None:
+    described = json.loads(json.dumps(schema()))
+    assert described["additionalProperties"] is False
+    assert list(described["properties"]) == [field.name for field in FIELDS]
+
+
+def test_a_dict_means_enabled_unless_it_says_otherwise() -> None:
+    assert parse([{"image": PICTURE}]).enabled
+    assert not parse([{"enabled": False}]).enabled
+    assert not parse([]).enabled
+
+
+def test_missing_image_is_an_error_only_when_enabled() -> None:
+    with pytest.raises(LafiError) as caught:
+        parse([{}])
+    assert [each["loc"] for each in caught.value.problems] == [["image"]]
+    assert parse([{"enabled": False}]).image is None
+
+
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_a_blank_image_is_none(blank: str) -> None:
+    with pytest.raises(LafiError, match="image"):
+        parse([{"image": blank}])
+
+
+def test_a_window_that_holds_nothing_is_an_error() -> None:
+    with pytest.raises(LafiError) as caught:
+        parse([{"image": PICTURE, "start": 80}])
+    assert [each["loc"] for each in caught.value.problems] == [["start"]]
+    assert parse([{"image": PICTURE, "start": 80, "cutoff": 0}]).acts is False
+
+
+def test_too_many_positions_are_an_error() -> None:
+    with pytest.raises(LafiError) as caught:
+        parse([False] * (len(FIELDS) + 1))
+    assert [each["loc"] for each in caught.value.problems] == [["args"]]
+
+
+def test_overrides_win() -> None:
+    settings = parse([{"image": PICTURE, "depth": 10}], {"depth": 50})
+    assert settings.depth == 50
+    with pytest.raises(LafiError, match="depth"):
+        parse([{"image": PICTURE}], {"depth": 101})
+
+
+@pytest.mark.parametrize(("values", "acts"), [
+    ({}, True), ({"enabled": False}, False), ({"depth": 0}, False), ({"cutoff": 0}, False),
+    ({"strength": 0}, False), ({"depth": 0, "layers": "all"}, True),
+], ids=str)  # fmt: skip
+def test_whether_anything_would_be_injected(values: dict[str, Any], acts: bool) -> None:
+    assert parse([{"image": PICTURE, **values}]).acts is acts
