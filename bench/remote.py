@@ -73,7 +73,7 @@ def _request(batch: int, scripts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schemes(webui: RemoteHost) -> dict[str, dict[str, Any]]:
-    image = _reference()
+    image = reference()
     lafi = {"LAFI": {"args": [{"image": image}]}}
     schemes = {"plain": {}, "LAFI, first picture": lafi, "LAFI, later pictures": lafi}
     installed = {name.lower() for name in webui.call("/sdapi/v1/scripts")["txt2img"]}
@@ -92,8 +92,9 @@ def _schemes(webui: RemoteHost) -> dict[str, dict[str, Any]]:
     return schemes
 
 
-def _reference() -> str:
-    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+def reference(seed: int = 0) -> str:
+    """A picture of smooth coloured noise, base64."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
     image = Image.fromarray(pixels).resize((256, 256), Image.Resampling.BICUBIC)
     buffer = io.BytesIO()
     image.save(buffer, "PNG")

@@ -23,7 +23,7 @@ Tokens = dict[str, SiteTokens]
 MIB = 2**20
 # Enough for about 20 evaluations of SDXL at 1024x1024 in half precision.
 CPU_BUDGET = 2048 * MIB
-GPU_SHARE = 0.3
+GPU_SHARE, GPU_FREE = 0.3, 0.5
 
 
 class Bank:
@@ -32,7 +32,7 @@ class Bank:
     Args:
         budget: bytes, or a function of the tokens' device that says how many; 0 keeps nothing.
         place: ``gpu`` keeps recordings where they were made, ``cpu`` in pinned main memory,
-            ``auto`` on the GPU as long as at least half of the budget would stay free there.
+            ``auto`` on the GPU while half of it is free: decoding a picture needs room there too.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Bank:
         if self.place == "cpu":
             return True
         free, total = torch.cuda.mem_get_info(device)
-        return free < total * GPU_SHARE / 2
+        return free < total * GPU_FREE
 
 
 def default_budget(device: torch.device) -> int:

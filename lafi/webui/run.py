@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from fastapi import HTTPException
-from modules import shared
+from modules import call_queue, shared
 from modules.sd_samplers_common import InterruptedException
 
 from .. import __version__
@@ -328,6 +328,14 @@ def summarise(report: dict[str, Any]) -> str:
         f"{total['replayed']} replayed), reference {report['reference']}, "
         f"{total['reference_seconds']:.2f} s, {size:.1f} MiB"
     )
+
+
+def forget() -> int:
+    """Empties the bank, between two pictures; the bytes that it held."""
+    with call_queue.queue_lock:
+        freed = bank.nbytes
+        bank.clear()
+    return freed
 
 
 def run_of(p: Any) -> Run | None:

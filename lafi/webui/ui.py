@@ -11,7 +11,7 @@ from modules.ui_components import InputAccordion
 
 from .. import __version__
 from ..settings import BY_NAME, FIELDS, Field
-from . import infotext, status
+from . import infotext, run, status
 
 GRADIO = int(gr.__version__.split(".")[0])
 UPLOAD = {"source": "upload"} if GRADIO < 4 else {"sources": ["upload", "clipboard"]}
@@ -44,6 +44,8 @@ def build_ui(script: Any, is_img2img: bool) -> list:
         with gr.Accordion("Advanced", open=False, elem_id=script.elem_id("ui_advanced")):
             rest = [field for field in FIELDS if field.name not in controls]
             controls |= {field.name: _control(script, field) for field in rest}
+            forget = gr.Button("Forget recordings", elem_id=script.elem_id("ui_forget"))
+        forget.click(fn=_forget, outputs=[note], queue=False)
         _connect_status(script, controls, line)
         _connect_pictures(script, controls, take, note, "img2img" if is_img2img else "txt2img")
     script.infotext_fields = [*infotext.paste_fields(controls), (note, _paste_note)]
@@ -131,3 +133,7 @@ def _picture_from_gallery(data: str) -> tuple[Any, str]:
     if not data:
         return gr.update(), "The gallery is empty: generate a picture first."
     return image_from_url_text(data), ""
+
+
+def _forget() -> str:
+    return f"{run.forget() / 2**20:.0f} MiB of recorded reference tokens freed."
