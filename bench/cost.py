@@ -40,6 +40,7 @@ class Scheme:
         plan: changes to the default plan; None for plain sampling.
         replays: whether an earlier picture has filled the bank.
         masked: whether 30 % of the tokens are kept.
+        projected: whether the bank keeps keys and values.
         peer: restates another method instead.
     """
 
@@ -48,6 +49,7 @@ class Scheme:
     layers: str = "decoder"
     replays: bool = False
     masked: bool = False
+    projected: bool = False
     peer: bool = False
 
 
@@ -58,6 +60,7 @@ SCHEMES = (
     Scheme("first picture, refresh 2", {"refresh": 2}),
     Scheme("first picture, refresh 3", {"refresh": 3}),
     Scheme("later pictures (replay)", replays=True),
+    Scheme("later pictures, projected", replays=True, projected=True),
     Scheme("later pictures, 30 % mask", replays=True, masked=True),
     Scheme("peer: one row, all layers", layers="all"),
     Scheme("peer: full batch, all layers", None, peer=True),
@@ -135,7 +138,8 @@ class Bench:
 
     def _session(self, scheme: Scheme, report: PassReport) -> Session:
         sites = choose_sites(self.sites, 100, scheme.layers)
-        replay = Replay(self.bank, "bench") if scheme.replays else None
+        self.bank.projected = scheme.projected
+        replay = Replay(self.bank, scheme.name) if scheme.replays else None
         reference = self.references[scheme.masked]
         plan = Plan(sites, **(scheme.plan or {}))
         return Session(self.unet, reference, plan, unhooked_forward, report, replay)

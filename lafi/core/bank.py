@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Iterator
 
 import torch
 from torch import Tensor
@@ -27,18 +27,27 @@ GPU_SHARE, GPU_FREE = 0.3, 0.5
 
 
 class Bank:
-    """Recordings by key. Within the budget; the least recently used ones go first.
+    """Recordings by key, within a budget.
+
+    When it is full, the least recently used recordings of other series go first (a series is a
+    key without its noise level). A run whose own series does not fit keeps what it has: to drop its
+    first evaluation for its last would leave nothing to replay in the next run.
 
     Args:
         budget: bytes, or a function of the tokens' device that says how many; 0 keeps nothing.
         place: ``gpu`` keeps recordings where they were made, ``cpu`` in pinned main memory,
             ``auto`` on the GPU while half of it is free: decoding a picture needs room there too.
+        projected: keep keys and values rather than the tokens that they are projected from: twice
+            the memory, a little less work in each replay. Not possible under a token mask.
     """
 
     def __init__(
-        self, budget: int | Callable[[torch.device], int] | None = None, place: str = "auto"
+        self,
+        budget: int | Callable[[torch.device], int] | None = None,
+        place: str = "auto",
+        projected: bool = False,
     ) -> None:
-        self.budget, self.place = budget, place
+        self.budget, self.place, self.projected = budget, place, projected
         self.nbytes = 0
         self._recordings: OrderedDict[Key, Tokens] = OrderedDict()
 
@@ -54,37 +63,46 @@ class Bank:
         return {site: _moved(recording[site], device) for site in sites}
 
     def keep(self, key: Key, tokens: Tokens) -> None:
-        """Stores the inputs of a recording; adds to the sites that are there already.
+        """Stores a recording; adds to the sites that are there already.
 
         Never fails a picture: without memory the recording is simply not kept.
         """
-        size = sum(_inputs(each).nbytes() for each in tokens.values())
+        wanted = {site: self._wanted(each) for site, each in tokens.items()}
         device = _device(tokens)
-        budget = self._budget(device)
-        if size > budget:
-            return
         present = self._recordings.pop(key, {})
         self.nbytes -= _size(present)
-        while self._recordings and self.nbytes + _size(present) + size > budget:
-            self._evict()
+        if not self._make_room(_size(wanted) + _size(present), self._budget(device), key[:-1]):
+            if present:
+                self._put(key, present)
+            return
         try:
-            kept = {site: _stored(each, self._goes_to_cpu(device)) for site, each in tokens.items()}
+            kept = {site: _stored(each, self._goes_to_cpu(device)) for site, each in wanted.items()}
         except torch.cuda.OutOfMemoryError:
             log.warning("no memory to keep the reference's recordings; the bank is emptied.")
             self.clear()
             return
-        recording = present | kept
-        self._recordings[key] = recording
-        self.nbytes += _size(recording)
+        self._put(key, present | kept)
 
     def clear(self) -> None:
         """Frees everything."""
         self._recordings.clear()
         self.nbytes = 0
 
-    def _evict(self) -> None:
-        _, recording = self._recordings.popitem(last=False)
-        self.nbytes -= _size(recording)
+    def _put(self, key: Key, recording: Tokens) -> None:
+        self._recordings[key] = recording
+        self.nbytes += _size(recording)
+
+    def _make_room(self, size: int, budget: int, series: Key) -> bool:
+        """Drops recordings of other series until `size` bytes fit; whether they do."""
+        others = [key for key in self._recordings if key[:-1] != series]
+        while self.nbytes + size > budget and others:
+            self.nbytes -= _size(self._recordings.pop(others.pop(0)))
+        return self.nbytes + size <= budget
+
+    def _wanted(self, tokens: SiteTokens) -> SiteTokens:
+        if self.projected and tokens.outputs:
+            return SiteTokens(outputs=tokens.outputs)
+        return SiteTokens(inputs=tokens.inputs)
 
     def _budget(self, device: torch.device) -> int:
         if callable(self.budget):
@@ -119,24 +137,32 @@ def digest(*tensors: Tensor | None) -> str:
     return sha.hexdigest()[:24]
 
 
-def _inputs(tokens: SiteTokens) -> SiteTokens:
-    return SiteTokens(inputs=tokens.inputs)
-
-
 def _size(recording: Tokens) -> int:
     return sum(each.nbytes() for each in recording.values())
 
 
 def _device(tokens: Tokens) -> torch.device:
-    return next(iter(next(iter(tokens.values())).inputs.values())).device
+    return next(_tensors(next(iter(tokens.values())))).device
+
+
+def _tensors(tokens: SiteTokens) -> Iterator[Tensor]:
+    yield from tokens.inputs.values()
+    yield from tokens.outputs.values()
 
 
 def _stored(tokens: SiteTokens, to_cpu: bool) -> SiteTokens:
     # A clone, since a view would keep the whole activation that it was cut from.
-    copies = {id(t): t.cpu().pin_memory() if to_cpu else t.clone() for t in tokens.inputs.values()}
-    return SiteTokens(inputs={which: copies[id(t)] for which, t in tokens.inputs.items()})
+    return _mapped(tokens, lambda t: t.cpu().pin_memory() if to_cpu else t.clone())
 
 
 def _moved(tokens: SiteTokens, device: torch.device) -> SiteTokens:
-    moved = {id(t): t.to(device, non_blocking=True) for t in tokens.inputs.values()}
-    return SiteTokens(inputs={which: moved[id(t)] for which, t in tokens.inputs.items()})
+    return _mapped(tokens, lambda t: t.to(device, non_blocking=True))
+
+
+def _mapped(tokens: SiteTokens, change: Callable[[Tensor], Tensor]) -> SiteTokens:
+    """Every tensor changed once: keys and values may share one."""
+    changed = {id(t): change(t) for t in _tensors(tokens)}
+    return SiteTokens(
+        {which: changed[id(t)] for which, t in tokens.inputs.items()},
+        {which: changed[id(t)] for which, t in tokens.outputs.items()},
+    )

@@ -196,7 +196,7 @@ class Session:
         self._handles = []
         self._injection.mode = Mode.OFF
         self._injection.tokens = {}
-        self._fused = None
+        self._injection.rows = self._fused = None
 
     def _check_window(self, total: int) -> None:
         window = self.plan.window

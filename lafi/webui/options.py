@@ -8,6 +8,7 @@ STOP_ON_ERROR = "lafi_stop_on_error"
 REPLAY = "lafi_replay"
 BANK_MB = "lafi_bank_mb"
 BANK_PLACE = "lafi_bank_place"
+PROJECTED = "lafi_bank_projected"
 ONE_BATCH = "lafi_one_batch"
 
 DEFAULTS: dict[str, Any] = {
@@ -15,6 +16,7 @@ DEFAULTS: dict[str, Any] = {
     REPLAY: True,
     BANK_MB: 0,
     BANK_PLACE: "auto",
+    PROJECTED: False,
     ONE_BATCH: False,
 }
 
@@ -51,6 +53,11 @@ def register() -> None:
         "auto: on the GPU while there is room, else in main memory",
         gr.Radio,
         {"choices": ["auto", "gpu", "cpu"]},
+    )
+    add(
+        PROJECTED,
+        "Keep projected keys and values",
+        "twice the memory for recordings, a little less time for each later picture",
     )
     add(
         ONE_BATCH,

@@ -306,6 +306,7 @@ def _plan(settings: LafiSettings, sites: tuple[Site, ...], host: Host) -> Plan:
 
 def _replay(host: Host) -> Replay | None:
     bank.budget, bank.place = options.bank_bytes(), options.value(options.BANK_PLACE)
+    bank.projected = options.value(options.PROJECTED)
     if not options.value(options.REPLAY):
         bank.clear()
         return None

@@ -201,7 +201,8 @@ class WebUI:
         One request's own override is not enough: hosts take back only what their file has.
         """
         known = self.get("/sdapi/v1/options")
-        before = {name: known[name] for name in values}
+        # An option of LAFI's that the host does not list is on by default.
+        before = {name: known.get(name, True) for name in values}
         self._set(values)
         try:
             yield

@@ -1,6 +1,6 @@
 """The running WebUI that the tests ask, and the pictures that many of them share.
 
-The environment's ``LAFI_E2E_SIZE`` (256 pixels), ``LAFI_E2E_STEPS`` (8) and ``LAFI_E2E_CHECKPOINT``
+The environment's ``LAFI_E2E_SIZE`` (256 pixels), ``LAFI_E2E_STEPS`` (6) and ``LAFI_E2E_CHECKPOINT``
 (the loaded one) choose what is made.
 """
 
@@ -21,7 +21,7 @@ STREAMS = ("noise", "inversion", "denoise")
 
 def connect(url: str) -> WebUI:
     """The WebUI at an address, with the pictures' size and steps."""
-    size, steps = os.environ.get("LAFI_E2E_SIZE", "256"), os.environ.get("LAFI_E2E_STEPS", "8")
+    size, steps = os.environ.get("LAFI_E2E_SIZE", "256"), os.environ.get("LAFI_E2E_STEPS", "6")
     return WebUI(url, int(size), int(steps))
 
 

@@ -11,7 +11,8 @@ CASES = [(1, "noise"), (2, "noise"), (4, "noise"), (1, "inversion"), (2, "denois
 
 @pytest.mark.parametrize(("batch", "kind"), CASES)
 def test_selftest(webui, batch, kind) -> None:
-    answer = webui.post("/lafi/v1/selftest", {"batch": batch, "stream": kind})
+    body = {"batch": batch, "stream": kind, "size": webui.size // 2}
+    answer = webui.post("/lafi/v1/selftest", body)
     assert answer.status == 200, answer
     checks = answer.body["checks"]
     assert {check["promise"] for check in checks} >= {3, 4, 5, 8}
@@ -20,6 +21,6 @@ def test_selftest(webui, batch, kind) -> None:
 
 def test_leaves_nothing_behind(webui, plain, injected) -> None:
     before = plain().picture, injected().picture
-    assert webui.post("/lafi/v1/selftest", {"batch": 1, "stream": "noise"}).status == 200
+    assert webui.post("/lafi/v1/selftest", {"size": webui.size // 2}).status == 200
     after = webui.generate().picture, webui.generate({"image": REFERENCE}).picture
     assert before == after

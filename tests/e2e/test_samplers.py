@@ -11,12 +11,13 @@ from .pictures import REFERENCE
 CUTOFF = 50
 # Restart goes back up to a high noise level only in longer runs.
 LONG_RUNS = {"Restart": 20}
+# Evaluations are counted, whatever the picture: an adaptive sampler may need hundreds.
+SMALL = {"width": 64, "height": 64}
 
 
 def test_on_then_off_once(webui, sampler) -> None:
     steps = LONG_RUNS.get(sampler, 6)
-    size = webui.size // 2
-    payload = {"sampler_name": sampler, "steps": steps, "width": size, "height": size}
+    payload = {"sampler_name": sampler, "steps": steps, **SMALL}
     answer = webui.request({"image": REFERENCE, "cutoff": CUTOFF}, **payload)
     if answer.status != 200:
         alone = webui.request(**payload)
@@ -28,5 +29,9 @@ def test_on_then_off_once(webui, sampler) -> None:
     assert run["switched"] == 2
     # The host announces one evaluation a step, or two for second-order samplers; what it then
     # really evaluates may differ (an Euler step at the end, adaptive steps).
+    if run["evaluations"] > 2 * steps:
+        # An adaptive sampler: the noise level tells how far it is.
+        assert 0 < run["injected"] < run["evaluations"]
+        return
     expected = {math.ceil(total * CUTOFF / 100) for total in (steps, 2 * steps, run["evaluations"])}
     assert run["injected"] in expected

@@ -1,0 +1,113 @@
+"""The bank: what it keeps, what it drops, and that nothing is found under another key."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lafi.core.bank import Bank, digest
+from lafi.core.injection import SiteTokens
+
+CPU = torch.device("cpu")
+SITE = "output_blocks.3"
+# One site: keys and values share an input of 8 tokens and 4 channels, in float32.
+SIZE = 8 * 4 * 4
+
+
+def recording(value: float = 0.0, sites: tuple[str, ...] = (SITE,)) -> dict[str, SiteTokens]:
+    tokens = {}
+    for site in sites:
+        given = torch.full((1, 8, 4), value)
+        inputs = {"keys": given, "values": given}
+        tokens[site] = SiteTokens(inputs, {"keys": given + 1, "values": given + 2})
+    return tokens
+
+
+def keys_of(bank: Bank, *keys: tuple) -> list[bool]:
+    return [bank.find(key, [SITE], CPU) is not None for key in keys]
+
+
+def test_finds_what_it_kept_and_only_under_its_key() -> None:
+    bank = Bank(10 * SIZE)
+    bank.keep(("a", 1.0), recording(5))
+    found = bank.find(("a", 1.0), [SITE], CPU)
+    assert found is not None
+    assert torch.equal(found[SITE].inputs["keys"], torch.full((1, 8, 4), 5.0))
+    assert found[SITE].inputs["keys"] is found[SITE].inputs["values"]
+    assert not found[SITE].outputs
+    assert keys_of(bank, ("a", 2.0), ("b", 1.0)) == [False, False]
+    assert bank.nbytes == SIZE
+
+
+def test_a_missing_site_is_a_miss_and_is_added() -> None:
+    bank = Bank(10 * SIZE)
+    bank.keep(("a", 1.0), recording())
+    assert bank.find(("a", 1.0), [SITE, "other"], CPU) is None
+    bank.keep(("a", 1.0), recording(sites=("other",)))
+    assert bank.find(("a", 1.0), [SITE, "other"], CPU) is not None
+    assert bank.nbytes == 2 * SIZE
+
+
+def test_other_series_make_room_the_oldest_first() -> None:
+    bank = Bank(2 * SIZE)
+    bank.keep(("a", 1.0), recording())
+    bank.keep(("b", 1.0), recording())
+    assert keys_of(bank, ("a", 1.0)) == [True]  # now the latest used
+    bank.keep(("c", 1.0), recording())
+    assert keys_of(bank, ("a", 1.0), ("b", 1.0), ("c", 1.0)) == [True, False, True]
+    assert bank.nbytes == 2 * SIZE
+
+
+def test_a_series_that_does_not_fit_keeps_its_beginning() -> None:
+    bank = Bank(2 * SIZE)
+    for level in (3.0, 2.0, 1.0):
+        bank.keep(("a", level), recording())
+    assert keys_of(bank, ("a", 3.0), ("a", 2.0), ("a", 1.0)) == [True, True, False]
+
+
+@pytest.mark.parametrize("budget", [0, SIZE - 1])
+def test_keeps_nothing_without_room(budget: int) -> None:
+    bank = Bank(budget)
+    bank.keep(("a", 1.0), recording())
+    assert len(bank) == bank.nbytes == 0
+
+
+def test_keeps_keys_and_values_if_asked() -> None:
+    bank = Bank(10 * SIZE, projected=True)
+    bank.keep(("a", 1.0), recording(5))
+    found = bank.find(("a", 1.0), [SITE], CPU)
+    assert found is not None
+    assert not found[SITE].inputs
+    assert torch.equal(found[SITE].outputs["values"], torch.full((1, 8, 4), 7.0))
+    assert bank.nbytes == 2 * SIZE
+
+
+def test_what_is_kept_is_a_copy() -> None:
+    bank, tokens = Bank(10 * SIZE), recording(5)
+    bank.keep(("a", 1.0), tokens)
+    tokens[SITE].inputs["keys"].zero_()
+    found = bank.find(("a", 1.0), [SITE], CPU)
+    assert found is not None
+    assert found[SITE].inputs["keys"].min() == 5
+
+
+def test_clear_frees_everything() -> None:
+    bank = Bank(10 * SIZE)
+    bank.keep(("a", 1.0), recording())
+    bank.clear()
+    assert len(bank) == bank.nbytes == 0
+    assert keys_of(bank, ("a", 1.0)) == [False]
+
+
+def test_digest_tells_values_types_shapes_and_gaps_apart() -> None:
+    one = torch.ones(2, 3)
+    others = [
+        digest(one + 1e-6),
+        digest(one.half()),
+        digest(one.T),
+        digest(one, None),
+        digest(None, one),
+        digest(one, one),
+    ]
+    assert digest(one) == digest(one.clone())
+    assert len({digest(one), *others}) == len(others) + 1
