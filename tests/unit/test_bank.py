@@ -17,7 +17,7 @@ SIZE = 8 * 4 * 4
 def recording(value: float = 0.0, sites: tuple[str, ...] = (SITE,)) -> dict[str, SiteTokens]:
     tokens = {}
     for site in sites:
-        given = torch.full((1, 8, 4), value)
+        given = torch.full((1, 8, 4), float(value))
         inputs = {"keys": given, "values": given}
         tokens[site] = SiteTokens(inputs, {"keys": given + 1, "values": given + 2})
     return tokens
