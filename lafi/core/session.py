@@ -119,7 +119,7 @@ class Session:
         )
         self._handles: list[Any] = []
         self._watch = Stopwatch()
-        self._index, self._total, self._sigma = 0, 1, 0.0
+        self._index, self._sigma = 0, 0.0
         self._row_kinds: RowKinds = _all_positive
         self._ready = False
         self._counted = False
@@ -143,7 +143,7 @@ class Session:
         Raises:
             LafiError: `empty_window`, at the start of a run that would never inject.
         """
-        self._index, self._total, self._sigma = index, total, sigma
+        self._index, self._sigma = index, sigma
         self._row_kinds = row_kinds
         self._runner.announce(sigma, total)
         self._ready = self._counted = False
