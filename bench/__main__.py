@@ -35,7 +35,9 @@ def main() -> int:
     if options.url:
         from . import remote
 
-        results = remote.measure(options.url, options.pid, options.batch, options.repeats)
+        results = remote.measure(
+            options.url, options.pid, options.batch, options.steps, options.repeats
+        )
     else:
         results = report.collect(options)
     options.out.write_text(json.dumps(results, indent=2) + "\n")

@@ -21,10 +21,10 @@ from tqdm import tqdm
 
 from demo.remote import RemoteHost
 
-STEPS = 10
 
-
-def measure(url: str, pid: int | None, batches: list[int], repeats: int) -> dict[str, Any]:
+def measure(
+    url: str, pid: int | None, batches: list[int], steps: int, repeats: int
+) -> dict[str, Any]:
     """Ratios to plain for each batch size.
 
     Args:
@@ -42,12 +42,12 @@ def measure(url: str, pid: int | None, batches: list[int], repeats: int) -> dict
                 if name == "LAFI, first picture":
                     webui.call("/lafi/v1/bank/clear", {})
                 begun = clock()
-                webui.call("/sdapi/v1/txt2img", _request(batch, scripts))
+                webui.call("/sdapi/v1/txt2img", _request(batch, steps, scripts))
                 if round_:  # the first round warms up
                     spent[name].append(clock() - begun)
         seconds[f"batch {batch}"] = {name: _summary(spent, name) for name in schemes}
     return {
-        "device": f"{url}, {STEPS} steps, 256x256",
+        "device": f"{url}, {steps} steps, 256x256",
         "multiply-adds": {},
         "seconds": seconds,
     }
@@ -58,10 +58,10 @@ def _summary(spent: dict[str, list[float]], name: str) -> dict[str, float]:
     return {"median": statistics.median(ratios), "lowest": ratios[0], "highest": ratios[-1]}
 
 
-def _request(batch: int, scripts: dict[str, Any]) -> dict[str, Any]:
+def _request(batch: int, steps: int, scripts: dict[str, Any]) -> dict[str, Any]:
     return {
         "prompt": "a boy running",
-        "steps": STEPS,
+        "steps": steps,
         "width": 256,
         "height": 256,
         "seed": 1,

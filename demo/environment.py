@@ -69,7 +69,8 @@ def _is_ready() -> bool:
 
 
 def _build() -> None:
-    print(f"Setting up {VENV.name} (once; about 1 GB with a CPU build of torch).", flush=True)
+    size = "1 GB with a CPU build of torch, 5 GB with a CUDA build"
+    print(f"Setting up {VENV.name}, once. It takes about {size}.", flush=True)
     has_pip = importlib.util.find_spec("ensurepip") is not None
     venv.create(VENV, clear=True, with_pip=has_pip)
     # Some systems ship venv without pip: then this interpreter's own pip installs into it.
@@ -77,9 +78,10 @@ def _build() -> None:
     for number, (what, arguments) in enumerate(STEPS, 1):
         print(f"[{number}/{len(STEPS)}] {what}", flush=True)
         command = [*pip, "--disable-pip-version-check", "--no-input", "install", *arguments]
-        if subprocess.call(command, cwd=ROOT):
+        status = subprocess.call(command, cwd=ROOT)
+        if status:
             sys.exit(
-                f"pip could not install {what}: its message stands above. "
+                f"pip could not install {what} (status {status}): its message stands above. "
                 "Mend that (network, disk space) and run the same command again."
             )
     STAMP.write_text(_fingerprint())  # last: what was interrupted has no stamp and is made anew

@@ -138,7 +138,9 @@ class ReferenceRunner:
         else:
 
             def denoise(latent: Tensor, sigma: float) -> Tensor:
-                timestep = timesteps.new_full((1,), reference.schedule.timestep(sigma))
+                # Fractional, also where the sampler itself counts in whole timesteps.
+                level = reference.schedule.timestep(sigma)
+                timestep = torch.full((1,), level, device=timesteps.device)
                 output = self.answer(latent, sigma, x, timestep, kwargs)
                 return clean_latent(latent, sigma, output, reference.prediction)
 

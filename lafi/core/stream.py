@@ -32,12 +32,13 @@ class NoiseSchedule:
     """
 
     def __init__(self, sigmas: Tensor) -> None:
-        self.log_sigmas: list[float] = sigmas.detach().double().cpu().log().tolist()
+        self.log_sigmas: list[float] = sigmas.detach().cpu().double().log().tolist()
 
     @classmethod
     def from_alphas(cls, alphas_cumprod: Tensor) -> NoiseSchedule:
         """The schedule of (T,) cumulative products of a DDPM's alphas."""
-        alphas = alphas_cumprod.detach().double()
+        # On the CPU: not every device has float64.
+        alphas = alphas_cumprod.detach().cpu().double()
         return cls(((1 - alphas) / alphas).sqrt())
 
     def sigma(self, timestep: float) -> float:

@@ -24,16 +24,16 @@ CUTOFF = 50
 RESTART = (14.0, 8.0, 4.0, 1.5, 6.0, 3.0, 1.0, 0.3)
 
 
-class PixelVAE(torch.nn.Module):
-    """Latents are the picture: what the sampler made is compared, not a decoder's rounding."""
+class LatentModel(Model):
+    """The latent is the picture: what the sampler made is compared, not what a decoder rounds."""
 
     def decode(self, latent: Tensor) -> Tensor:
         return latent
 
 
 def model_of(case: Case) -> Model:
-    text = RandomText(WIDTH)
-    return Model(case.unet, PixelVAE(), text, sd_alphas_cumprod(), case.prediction, False)
+    text, no_vae = RandomText(WIDTH), torch.nn.Identity()
+    return LatentModel(case.unet, no_vae, text, sd_alphas_cumprod(), case.prediction, False)
 
 
 def z0() -> Tensor:
