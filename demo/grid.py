@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from training.draw import render
+from training.world import draw_picture
+
 MARGIN, TEXT = 12, 14
+NARROWEST = 240
 PAPER, INK, FAINT = (255, 255, 255), (20, 20, 20), (110, 110, 110)
 
 
@@ -34,22 +40,10 @@ def read_picture(path: Path, size: int) -> Image.Image:
         raise DemoError(f"--reference: {path} cannot be read as a picture ({error}).") from None
 
 
-def draw_figure(size: int) -> Image.Image:
-    """A simple figure, for a reference where there is no model to make one."""
-    picture = Image.new("RGB", (size, size), (228, 222, 208))
-    draw = ImageDraw.Draw(picture)
-
-    def box(left: float, top: float, right: float, bottom: float) -> list[float]:
-        return [left * size, top * size, right * size, bottom * size]
-
-    for side in (0.36, 0.53):
-        draw.rectangle(box(side, 0.68, side + 0.11, 0.96), fill=(38, 52, 120))
-    for side in (0.24, 0.67):
-        draw.rectangle(box(side, 0.36, side + 0.09, 0.64), fill=(226, 178, 140))
-    draw.rectangle(box(0.33, 0.34, 0.67, 0.70), fill=(190, 42, 48))
-    draw.ellipse(box(0.38, 0.08, 0.62, 0.34), fill=(226, 178, 140))
-    draw.pieslice(box(0.36, 0.05, 0.64, 0.31), 180, 360, fill=(84, 52, 24))
-    return picture
+def draw_figure(seed: int, size: int) -> Image.Image:
+    """A standing figure of the toy world, for a reference where none is given."""
+    pixels = render(draw_picture(Random(seed), action="standing")).pixels
+    return Image.fromarray(pixels).resize((size, size), Image.Resampling.LANCZOS)
 
 
 def to_tensor(picture: Image.Image) -> Tensor:
@@ -77,21 +71,25 @@ def draw_grid(
         columns: how many in a row.
         heading: lines above the grid; the first is the title.
     """
-    width, height = cells[0][0].size
+    # Small pictures are enlarged by a whole factor, so that labels have room below them.
+    factor = math.ceil(NARROWEST / cells[0][0].width)
+    width, height = cells[0][0].width * factor, cells[0][0].height * factor
     step_x, step_y = width + MARGIN, height + 2 * MARGIN + 2 * TEXT
     title, small = ImageFont.load_default(TEXT + 6), ImageFont.load_default(TEXT - 2)
     label = ImageFont.load_default(TEXT)
-    top = 2 * MARGIN + (TEXT + 6) + (TEXT + 4) * (len(heading) - 1)
+    across = MARGIN + columns * step_x
+    lines = [part for line in heading[1:] for part in textwrap.wrap(line, across // (TEXT // 2))]
+    top = 2 * MARGIN + (TEXT + 6) + (TEXT + 4) * len(lines)
     rows = math.ceil(len(cells) / columns)
-    sheet = Image.new("RGB", (MARGIN + columns * step_x, top + rows * step_y), PAPER)
+    sheet = Image.new("RGB", (across, top + rows * step_y), PAPER)
     draw = ImageDraw.Draw(sheet)
     draw.text((MARGIN, MARGIN), heading[0], INK, title)
-    for number, line in enumerate(heading[1:]):
+    for number, line in enumerate(lines):
         draw.text((MARGIN, MARGIN + TEXT + 12 + number * (TEXT + 4)), line, FAINT, label)
     for index, (picture, text, detail) in enumerate(cells):
         x = MARGIN + index % columns * step_x
         y = top + index // columns * step_y
-        sheet.paste(picture, (x, y))
+        sheet.paste(picture.resize((width, height), Image.Resampling.NEAREST), (x, y))
         draw.text((x, y + height + 4), text, INK, label)
         draw.text((x, y + height + 6 + TEXT), detail, FAINT, small)
     return sheet

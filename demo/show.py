@@ -46,13 +46,8 @@ TRAINED = Defaults(
     20,
     512,
 )
-TOY_WORLD = Defaults(
-    "a figure, running facing right, green field",
-    "a figure, dark skin, white long hair, red striped shirt, white trousers, red shoes, "
-    "standing facing right, grey room",
-    20,
-    128,
-)
+# Without a reference prompt the reference is drawn, not sampled.
+TOY_WORLD = Defaults("a figure, running facing right, green field", "", 20, 128)
 RANDOM = Defaults("a knight, running", "", 12, 256)
 
 # A request and settings (None for a plain picture) to a picture.
@@ -128,14 +123,14 @@ def _embedded(
 ) -> tuple[list[tuple[Image.Image, str]], str]:
     CrossAttention.forward = sdp_attention  # as the WebUIs do by default
     model = load_checkpoint(arguments.checkpoint) if arguments.checkpoint else random_model()
-    makes_reference = given is None and model.trained
+    makes_reference = given is None and other.prompt != ""
     runs = 1 + len(CELLS) + makes_reference
     with _progress(runs * request.evaluations, "model evaluations") as bar:
         host = EmbeddedHost(model, bar.update)
         if makes_reference:
             reference = to_picture(host.generate(other)[0])
         else:
-            reference = given or draw_figure(request.size)
+            reference = given or draw_figure(arguments.seed, request.size)
         z0 = host.encode(to_tensor(reference))
 
         def generate(request: Request, settings: LafiSettings | None) -> Image.Image:
@@ -145,6 +140,11 @@ def _embedded(
 
 
 def _about(model: Model, checkpoint: Path | None) -> str:
+    if checkpoint == TOY:
+        return (
+            "model: the toy of docs/evidence.md, trained on drawn figures for a short time. For "
+            "real pictures see --checkpoint and --url."
+        )
     if model.trained and checkpoint:
         return f"model: {checkpoint.name}"
     return (

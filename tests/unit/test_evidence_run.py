@@ -1,0 +1,61 @@
+"""The whole harness on an untrained model: it runs, counts right and writes its files."""
+
+import json
+
+import pytest
+import torch
+
+from bench.evidence.harness import main
+from bench.evidence.methods import METHODS
+from bench.evidence.run import Sampler, draw_trials
+from training import autoencoder, export
+from training.diffusion import Model
+from training.judges import Judges
+from training.load import load_toy
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    torch.manual_seed(0)
+    made = tmp_path_factory.mktemp("toy")
+    model = Model()
+    for parameter in model.parameters():  # attention must reach the output
+        if parameter.dim() > 1 and not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.1)
+    export.export(model, autoencoder.build(), made)
+    export.export_judges(Judges(), made)
+    return made
+
+
+def test_quick_run_writes_table_plot_and_grids(folder, tmp_path):
+    names = ["none", "default", "subject mask", "x0.5"]
+    main(["--quick", "--toy", str(folder), "--out", str(tmp_path), "--methods", *names])
+    report = json.loads((tmp_path / "evidence.json").read_text())
+    assert [name for name in report["rows"] if "default" in name]
+    assert set(report["teacher-forced"]) == {"none", "same identity", "another identity"}
+    for values in report["rows"].values():
+        for value, low, high in values.values():
+            assert low <= value <= high
+    text = (tmp_path / "evidence.md").read_text()
+    assert "2 development references x 2 prompts x 1 seeds = 4 pictures per row" in text
+    assert (tmp_path / "pareto.png").exists()
+    assert (tmp_path / "grid-none.png").exists()
+
+
+def test_every_method_changes_the_picture_and_leaves_no_hook(folder):
+    toy = load_toy(folder / "toy.safetensors")
+    sampler = Sampler(toy, steps=2)
+    trial = draw_trials(1, 1, seed=3)[0]
+    plain = sampler.run(METHODS[0], trial, [0])
+    for method in METHODS[1:]:
+        assert not torch.equal(sampler.run(method, trial, [0]), plain), method.name
+    assert torch.equal(sampler.run(METHODS[0], trial, [0]), plain)
+
+
+def test_prompts_differ_from_the_reference_in_action_and_wall():
+    for trial in draw_trials(5, 3, seed=4):
+        assert trial.reference.identity.held_out
+        for wanted in trial.wanted:
+            assert wanted.identity == trial.reference.identity
+            assert wanted.placements[0].action != trial.reference.placements[0].action
+            assert wanted.scene.wall != trial.reference.scene.wall
