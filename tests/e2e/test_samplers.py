@@ -23,15 +23,20 @@ def test_on_then_off_once(webui, sampler) -> None:
         alone = webui.request(**payload)
         assert alone.status != 200, f"only with LAFI: {answer}"
         pytest.skip(f"the host itself cannot sample with it: {alone.body}")
-    (run,) = webui.last_run()["passes"]
-    assert run["injected"] + run["skipped"] == run["evaluations"]
-    assert run["recorded"] + run["replayed"] + run["reused"] == run["injected"]
-    assert run["switched"] == 2
+    passes = webui.last_run()["passes"]
+    for each in passes:
+        assert each["injected"] + each["skipped"] == each["evaluations"]
+        assert each["recorded"] + each["replayed"] + each["reused"] == each["injected"]
+    # Some samplers try other picture sizes on the way; each change of size is a pass of its own.
+    if len(passes) == 1:
+        assert passes[0]["switched"] == 2
+    evaluations = sum(each["evaluations"] for each in passes)
+    injected = sum(each["injected"] for each in passes)
+    if len(passes) > 1 or evaluations > 2 * steps:
+        # An adaptive sampler: the noise level tells how far it is.
+        assert 0 < injected < evaluations
+        return
     # The host announces one evaluation a step, or two for second-order samplers; what it then
     # really evaluates may differ (an Euler step at the end, adaptive steps).
-    if run["evaluations"] > 2 * steps:
-        # An adaptive sampler: the noise level tells how far it is.
-        assert 0 < run["injected"] < run["evaluations"]
-        return
-    expected = {math.ceil(total * CUTOFF / 100) for total in (steps, 2 * steps, run["evaluations"])}
-    assert run["injected"] in expected
+    expected = {math.ceil(total * CUTOFF / 100) for total in (steps, 2 * steps, evaluations)}
+    assert injected in expected
