@@ -112,6 +112,12 @@ class A1111Host(WebUIHost):
         with torch.no_grad(), precision():
             return self.model().apply_model(x, timesteps, cond)
 
+    def reserve(self, p: Any, nbytes: int) -> None:
+        """Nothing: only Forge plans memory ahead."""
+
+    def resume(self) -> None:
+        """Nothing: A1111 brings its UNet back by itself."""
+
     def context_hook(self) -> Callable[[Tensor], tuple[Tensor, Tensor]] | None:
         loaded = shared.loaded_hypernetworks
         if not loaded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,11 +18,12 @@ from ..errors import LafiError
 INPAINTING_CHANNELS = 9
 
 
-class WebUIHost:
+class WebUIHost(ABC):
     """Base of the adapters; see `lafi.hosts.base.Host`."""
 
+    @abstractmethod
     def unet(self) -> nn.Module:
-        raise NotImplementedError
+        """The UNet that samples."""
 
     def model(self) -> Any:
         """The checkpoint that is loaded now, without loading one."""
@@ -82,8 +84,9 @@ class WebUIHost:
 
         return restore
 
+    @abstractmethod
     def model_key(self) -> tuple:
-        raise NotImplementedError
+        """Changes whenever weights, VAE or UNet change."""
 
     def identity(self) -> tuple:
         return (*self.model_key(), *module_patches(self.unet()))
@@ -95,12 +98,6 @@ class WebUIHost:
         # Such a sampler is given the ends of the noise levels, but neither levels nor their number.
         parameters = inspect.signature(denoiser.sampler.func).parameters
         return "sigma_min" in parameters and "n" not in parameters
-
-    def reserve(self, p: Any, nbytes: int) -> None:
-        """Nothing: only Forge plans memory ahead."""
-
-    def resume(self) -> None:
-        """Nothing: A1111 brings its UNet back by itself."""
 
     def _concat(self, z0: Tensor) -> Tensor | None:
         channels = input_channels(self.unet())

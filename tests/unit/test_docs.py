@@ -9,48 +9,15 @@ from pathlib import Path
 import pytest
 
 from lafi import __version__
-from lafi.settings import FIELDS, Field, parse
+from lafi.settings import parse
 from lafi.webui.infotext import STORED
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/api.md", "docs/how-it-works.md")
-HEAD = ("| Control | Name | Values | Default | What it does |", "|---|---|---|---|---|")
 
 
 def text(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
-
-
-def values(field: Field) -> str:
-    if field.kind in ("number", "integer"):
-        return f"{field.minimum:.10g} to {field.maximum:.10g} {field.unit}".rstrip()
-    if field.kind == "choice":
-        return ", ".join(f"`{each}`" for each in field.choices)
-    return {"bool": "true, false", "image": "picture", "text": "text"}[field.kind]
-
-
-def default(field: Field) -> str:
-    if field.kind == "choice":
-        return f"`{field.default}`"
-    if field.kind == "bool":
-        return str(field.default).lower()
-    return "none" if field.default in (None, "") else f"{field.default:.10g}"
-
-
-def controls() -> str:
-    """What stands between the markers ``<!-- controls -->`` and ``<!-- /controls -->``."""
-    rows = (
-        f"| {each.label} | `{each.name}` | {values(each)} | {default(each)} | {each.help} |"
-        for each in FIELDS
-    )
-    return "\n".join((*HEAD, *rows))
-
-
-@pytest.mark.parametrize("name", ["README.md", "docs/api.md"])
-def test_the_table_of_controls_is_the_table_of_settings(name):
-    found = re.search(r"<!-- controls -->\n(.*?)\n<!-- /controls -->", text(name), re.DOTALL)
-    assert found is not None
-    assert found[1] == controls()
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/api.md"])
