@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 SEED = 7
@@ -131,6 +132,9 @@ class WebUI:
         except urllib.error.HTTPError as error:
             with error:
                 status, text = error.code, error.read()
+        except OSError as error:
+            # No other test can say more.
+            pytest.exit(f"{self.url} does not answer: {error}", returncode=1)
         try:
             return Answer(status, json.loads(text))
         except ValueError:
