@@ -10,8 +10,8 @@ class Window:
     """From `start` up to, not including, `cutoff`: percent of a run's model evaluations.
 
     Evaluations are counted, not noise levels: a Restart sampler goes back up to a high noise level,
-    and a window over noise levels would open again. Only for an adaptive sampler, whose evaluations
-    nobody knows beforehand, does the session stand in a position by noise level that never goes back.
+    and a window over noise levels would open again. For an adaptive sampler, whose evaluations
+    nobody knows beforehand, the session puts a position by noise level that never goes back.
     """
 
     start: float = 0
