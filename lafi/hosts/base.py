@@ -54,6 +54,9 @@ class Host(Protocol):
             level: (B,) what the sampler hands it: noise levels, or timesteps.
         """
 
+    def evaluations(self, denoiser: Any) -> int:
+        """How many model evaluations the run will make, by the sampler's kind and its steps."""
+
     def is_adaptive(self, denoiser: Any) -> bool:
         """Whether the sampler itself chooses how many evaluations it makes."""
 

@@ -16,6 +16,8 @@ from ..core.sites import Site
 from ..errors import LafiError
 
 INPAINTING_CHANNELS = 9
+# Samplers that evaluate once for each interval between timesteps rather than for each timestep.
+BETWEEN_TIMESTEPS = ("ddim", "ddim_cfgpp")
 
 
 class WebUIHost(ABC):
@@ -93,6 +95,18 @@ class WebUIHost(ABC):
 
     def forward(self) -> UNetForward:
         return unhooked_forward
+
+    def evaluations(self, denoiser: Any) -> int:
+        sampler, announced = denoiser.sampler, denoiser.total_steps
+        if hasattr(sampler, "get_timesteps"):
+            # A run that starts from a picture has one timestep less than it announces; any other
+            # has what fits into the schedule, which need not be the number of steps.
+            started = denoiser.init_latent is not None
+            count = len(sampler.get_timesteps(denoiser.p, announced))
+            count = announced - 1 if started else count
+            return max(1, count - (sampler.func.__name__ in BETWEEN_TIMESTEPS))
+        # Second-order samplers are announced with two evaluations a step; the last step has one.
+        return announced - 1 if announced > denoiser.steps else announced
 
     def is_adaptive(self, denoiser: Any) -> bool:
         # Such a sampler is given the ends of the noise levels, but neither levels nor their number.

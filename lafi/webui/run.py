@@ -144,7 +144,7 @@ class Run:
             self._quieten(host, session.plan.sites)
             session.begin(
                 denoiser.step,
-                denoiser.total_steps,
+                host.evaluations(denoiser),
                 host.sigma(denoiser, params.sigma),
                 host.row_kinds(params),
                 host.is_adaptive(denoiser),

@@ -6,12 +6,10 @@ import pytest
 
 from .pictures import REFERENCE
 
-CASES = [(1, "noise"), (2, "noise"), (4, "noise"), (1, "inversion"), (2, "denoise")]
 
-
-@pytest.mark.parametrize(("batch", "kind"), CASES)
-def test_selftest(webui, batch, kind) -> None:
-    body = {"batch": batch, "stream": kind, "size": webui.size // 2}
+@pytest.mark.parametrize("batch", [1, 2, 4])
+def test_selftest(webui, batch, stream) -> None:
+    body = {"batch": batch, "stream": stream, "size": webui.size // 2}
     answer = webui.post("/lafi/v1/selftest", body)
     assert answer.status == 200, answer
     checks = answer.body["checks"]

@@ -78,8 +78,7 @@ def test_img2img(webui, kind) -> None:
     painted, kept = (0, int(0.4 * webui.size)), (int(0.6 * webui.size), webui.size)
     assert result.picture.columns(*painted) != before.columns(*painted)
     if kind == "inpaint":
-        # Not every host puts the kept half back as it was; LAFI must not change it more than
-        # another seed does.
+        # Not every host puts the kept half back as it was: there, as close as with another seed.
         other = webui.generate(None, "img2img", seed=99, **start).picture
-        if other.columns(*kept) == before.columns(*kept):
-            assert result.picture.columns(*kept) == before.columns(*kept)
+        allowed = 2 * other.columns(*kept).distance(before.columns(*kept))
+        assert result.picture.columns(*kept).distance(before.columns(*kept)) <= allowed
