@@ -10,6 +10,7 @@ import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -60,7 +61,9 @@ class Bank:
         if recording is None or not all(site in recording for site in sites):
             return None
         self._recordings.move_to_end(key)
-        return {site: _moved(recording[site], device) for site in sites}
+        with self._bearing_no_memory("bring back"):
+            return {site: _moved(recording[site], device) for site in sites}
+        return None
 
     def keep(self, key: Key, tokens: Tokens) -> None:
         """Stores a recording; adds to the sites that are there already.
@@ -75,18 +78,25 @@ class Bank:
             if present:
                 self._put(key, present)
             return
-        try:
+        with self._bearing_no_memory("keep"):
             kept = {site: _stored(each, self._goes_to_cpu(device)) for site, each in wanted.items()}
-        except torch.cuda.OutOfMemoryError:
-            log.warning("no memory to keep the reference's recordings; the bank is emptied.")
-            self.clear()
-            return
-        self._put(key, present | kept)
+            self._put(key, present | kept)
 
     def clear(self) -> None:
         """Frees everything."""
         self._recordings.clear()
         self.nbytes = 0
+
+    @contextmanager
+    def _bearing_no_memory(self, task: str) -> Iterator[None]:
+        """Without memory for a task the bank is emptied, and the picture is made without it."""
+        try:
+            yield
+        except RuntimeError as error:
+            if not _out_of_memory(error):
+                raise
+            log.warning("no memory to %s the reference's recordings; the bank is emptied.", task)
+            self.clear()
 
     def _put(self, key: Key, recording: Tokens) -> None:
         self._recordings[key] = recording
@@ -137,6 +147,11 @@ def digest(*tensors: Tensor | None) -> str:
     return sha.hexdigest()[:24]
 
 
+def _out_of_memory(error: RuntimeError) -> bool:
+    # Main memory has no exception type of its own: PyTorch's allocator says it in words.
+    return isinstance(error, torch.cuda.OutOfMemoryError) or "t allocate memory" in str(error)
+
+
 def _size(recording: Tokens) -> int:
     return sum(each.nbytes() for each in recording.values())
 
@@ -152,7 +167,14 @@ def _tensors(tokens: SiteTokens) -> Iterator[Tensor]:
 
 def _stored(tokens: SiteTokens, to_cpu: bool) -> SiteTokens:
     # A clone, since a view would keep the whole activation that it was cut from.
-    return _mapped(tokens, lambda t: t.cpu().pin_memory() if to_cpu else t.clone())
+    return _mapped(tokens, lambda t: _pinned(t.cpu()) if to_cpu else t.clone())
+
+
+def _pinned(tensor: Tensor) -> Tensor:
+    try:
+        return tensor.pin_memory()
+    except RuntimeError:  # systems limit pinned memory; ordinary memory serves, a little slower
+        return tensor
 
 
 def _moved(tokens: SiteTokens, device: torch.device) -> SiteTokens:

@@ -55,7 +55,10 @@ class Host(Protocol):
         """
 
     def evaluations(self, denoiser: Any) -> int:
-        """How many model evaluations the run will make, by the sampler's kind and its steps."""
+        """How many model evaluations the run will make, by the sampler's kind and its steps.
+
+        A guess that follows the run, for samplers that make more than they announce.
+        """
 
     def is_adaptive(self, denoiser: Any) -> bool:
         """Whether the sampler itself chooses how many evaluations it makes."""

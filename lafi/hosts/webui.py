@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -105,8 +106,18 @@ class WebUIHost(ABC):
             count = len(sampler.get_timesteps(denoiser.p, announced))
             count = announced - 1 if started else count
             return max(1, count - (sampler.func.__name__ in BETWEEN_TIMESTEPS))
-        # Second-order samplers are announced with two evaluations a step; the last step has one.
-        return announced - 1 if announced > denoiser.steps else announced
+        if announced > denoiser.steps:
+            # Second-order samplers are announced with two evaluations a step; the last has one.
+            return announced - 1
+        steps_begun = shared.state.sampling_step + 1
+        if denoiser.step > steps_begun and self._walks_levels(sampler):
+            # More evaluations than announced: go on as the steps so far did.
+            return math.ceil(denoiser.steps * denoiser.step / steps_begun)
+        return announced
+
+    def _walks_levels(self, sampler: Any) -> bool:
+        """Whether a sampler reports each of the run's steps; others only know the ends."""
+        return "sigmas" in inspect.signature(sampler.func).parameters
 
     def is_adaptive(self, denoiser: Any) -> bool:
         # Such a sampler is given the ends of the noise levels, but neither levels nor their number.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from lafi.core import bank as bank_module
 from lafi.core.bank import Bank, digest
 from lafi.core.injection import SiteTokens
 
@@ -89,6 +90,36 @@ def test_what_is_kept_is_a_copy() -> None:
     found = bank.find(("a", 1.0), [SITE], CPU)
     assert found is not None
     assert found[SITE].inputs["keys"].min() == 5
+
+
+NO_MEMORY = [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("can't allocate memory")]
+
+
+@pytest.mark.parametrize("task", ["_stored", "_moved"])
+@pytest.mark.parametrize("error", NO_MEMORY, ids=["gpu", "main memory"])
+def test_without_memory_the_bank_gives_up_and_not_the_picture(monkeypatch, task, error) -> None:
+    kept = Bank(10 * SIZE)
+    kept.keep(("a", 1.0), recording())
+
+    def fail(*args: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bank_module, task, fail)
+        kept.keep(("a", 2.0), recording())
+        assert keys_of(kept, ("a", 1.0), ("a", 2.0)) == [False, False]
+    assert len(kept) == kept.nbytes == 0
+    kept.keep(("a", 3.0), recording())
+    assert keys_of(kept, ("a", 3.0)) == [True]
+
+
+def test_other_errors_are_not_hidden(monkeypatch) -> None:
+    def fail(*args: object) -> None:
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(bank_module, "_stored", fail)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        Bank(10 * SIZE).keep(("a", 1.0), recording())
 
 
 def test_clear_frees_everything() -> None:
