@@ -41,8 +41,9 @@ def read_picture(path: Path, size: int) -> Image.Image:
 
 
 def draw_figure(seed: int, size: int) -> Image.Image:
-    """A standing figure of the toy world, for a reference where none is given."""
-    pixels = render(draw_picture(Random(seed), action="standing")).pixels
+    """A standing figure that the toy model has never seen, where no reference is given."""
+    picture = draw_picture(Random(seed), action="standing", held_out=True)
+    pixels = render(picture).pixels
     return Image.fromarray(pixels).resize((size, size), Image.Resampling.LANCZOS)
 
 

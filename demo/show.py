@@ -24,8 +24,9 @@ CELLS = (
     ("LAFI: depth 100 %, cutoff 80 %", LafiSettings(enabled=True)),
     ("every layer shared (not LAFI)", LafiSettings(enabled=True, layers="all")),
     *((f"depth {depth} %", LafiSettings(enabled=True, depth=depth)) for depth in (25, 50, 75)),
-    ("strength 2", LafiSettings(enabled=True, strength=2)),
-    *((f"cutoff {cutoff} %", LafiSettings(enabled=True, cutoff=cutoff)) for cutoff in (20, 40, 60)),
+    ("positive rows", LafiSettings(enabled=True, rows="positive")),
+    ("positive rows, strength 4", LafiSettings(enabled=True, rows="positive", strength=4)),
+    *((f"cutoff {cutoff} %", LafiSettings(enabled=True, cutoff=cutoff)) for cutoff in (40, 60)),
     ("cutoff 100 %", LafiSettings(enabled=True, cutoff=100)),
 )
 

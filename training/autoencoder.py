@@ -64,8 +64,7 @@ def quality(model: Autoencoder, count: int = 64) -> float:
     """Mean PSNR in dB on pictures that training has not seen; draws some of them."""
     numbers = range(2 * 10**9, 2 * 10**9 + count)
     pixels = render_batch(training_picture(number) for number in numbers)
-    output = torch.cat([model.decode(model.encode(x)) for x in pixels.to(device()).split(8)])
-    output = output.float().clamp(-1, 1).cpu()
+    output = model.roundtrip(pixels)
     error = F.mse_loss(output, pixels, reduction="none").mean((1, 2, 3))
     _draw(torch.cat([pixels[:8], output[:8]]))
     return float((10 * torch.log10(4 / error)).mean())

@@ -106,16 +106,23 @@ class Times:
         return torch.searchsorted(self._steps, shares).clamp(max=999).to(device())
 
 
-def train(autoencoder: Autoencoder, minutes: float) -> Model:
-    """Trains for `minutes`; returns the averaged (EMA) model."""
+def train(autoencoder: Autoencoder, minutes: float, compiled: bool = False) -> Model:
+    """Trains for `minutes`; returns the averaged (EMA) model.
+
+    Args:
+        compiled: compiles the networks first: a third faster on a CPU, but it needs a C++ compiler.
+    """
     torch.manual_seed(1)
-    batch = on_gpu(256, otherwise=8)
+    batch = on_gpu(256, otherwise=16)
     model = Model().to(device())
     average = copy.deepcopy(model).requires_grad_(False)
     optimizer = torch.optim.AdamW(
         model.parameters(), PEAK_RATE, betas=(0.9, 0.99), weight_decay=0.01, fused=True
     )
     stage = Stage("diffusion", minutes, model=model, average=average, optimizer=optimizer)
+    if compiled:
+        model.unet.compile()
+        model.text.compile()
     pool = Pool(stage.step * batch)
     pool.add(FIRST)
     times = Times()

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from .data import render_batch, to_tensor
 from .draw import KEYPOINTS, render
+from .nets import Autoencoder
 from .runs import Stage, device, learning_rate, log, on_gpu
 from .world import (
     ACTIONS,
@@ -42,6 +43,8 @@ HEADS: dict[str, dict[str, int]] = {
     "defects": {"defect": 2},
 }
 MARGIN = 24  # keypoints may lie this many pixels outside
+DEFECT_MARGIN = 1.3  # logits; about one whole training render in twenty lies above
+DECODED = 1500  # renders that went through the autoencoder, kept for the whole training
 
 
 class Judge(nn.Module):
@@ -103,7 +106,9 @@ def judge(judges: Judges, pixels: Tensor) -> Verdict:
     batches = [judges(each.to(device())) for each in pixels.split(32)]
     answers = {name: torch.cat([each[name] for each in batches]).cpu() for name in batches[0]}
     keypoints = answers.pop("keypoints").numpy()
+    whole, broken = answers.pop("defect").unbind(1)
     choices = {name: logits.argmax(1).numpy() for name, logits in answers.items()}
+    choices["defect"] = (broken - whole > DEFECT_MARGIN).int().numpy()
     shirt, trousers = palette_fit(pixels, keypoints)
     return Verdict(choices, keypoints, shirt, trousers)
 
@@ -185,26 +190,58 @@ def answers_of(pictures: list[Picture]) -> dict[str, Tensor]:
     }
 
 
-def train(minutes: float) -> Judges:
-    """Trains all judges on the same pictures, softened and damaged at random."""
+@dataclass(frozen=True)
+class Renders:
+    """Pictures of one figure, drawn whole (B, 3, 128, 128), and the same with a defect."""
+
+    pictures: list[Picture]
+    whole: Tensor
+    broken: Tensor
+
+    @classmethod
+    def draw(cls, count: int, rng: Random) -> Renders:
+        """New ones from the training world."""
+        pictures = [draw_picture(rng) for _ in range(count)]
+        broken = torch.stack([damage(picture, rng) for picture in pictures])
+        return cls(pictures, render_batch(pictures), broken)
+
+    def take(self, count: int, rng: Random) -> Renders:
+        """Some of them."""
+        at = rng.sample(range(len(self.pictures)), count)
+        return Renders([self.pictures[i] for i in at], self.whole[at], self.broken[at])
+
+    def softened(self, rng: Random) -> Renders:
+        """With blur and noise."""
+        return Renders(self.pictures, soften(self.whole, rng), soften(self.broken, rng))
+
+    def decoded(self, autoencoder: Autoencoder) -> Renders:
+        """As the autoencoder gives them back: what a perfect sample would look like."""
+        whole, broken = (autoencoder.roundtrip(each) for each in (self.whole, self.broken))
+        return Renders(self.pictures, whole, broken)
+
+
+def train(autoencoder: Autoencoder, minutes: float) -> Judges:
+    """Trains all judges on renders: two thirds blurred and noised, one third decoded."""
     torch.manual_seed(2)
     batch = on_gpu(192, otherwise=48)
     judges = Judges().to(device())
     optimizer = torch.optim.AdamW(judges.parameters(), 1e-3, weight_decay=1e-2)
+    decoded = Renders.draw(DECODED, Random(5 * 10**9)).decoded(autoencoder)
     stage = Stage("judges", minutes, judges=judges, optimizer=optimizer)
     for step in stage.steps():
         learning_rate(optimizer, 1e-3, step, stage.progress)
         rng = Random(3 * 10**9 + step)
-        pictures = [draw_picture(rng) for _ in range(batch)]
-        whole = render_batch(pictures)
-        broken = torch.stack([damage(picture, rng) for picture in pictures[: batch // 2]])
+        fresh = Renders.draw(batch - batch // 3, rng).softened(rng)
+        stored = decoded.take(batch // 3, rng)
+        pictures = fresh.pictures + stored.pictures
+        whole = torch.cat([fresh.whole, stored.whole]).to(device())
+        broken = torch.cat([fresh.broken, stored.broken]).to(device())
         judges.train()
-        answers = judges(soften(whole, rng).to(device()))
+        answers = judges(whole)
         losses = _losses(answers, {k: v.to(device()) for k, v in answers_of(pictures).items()})
-        both = soften(torch.cat([whole[: batch // 2], broken]), rng).to(device())
-        is_broken = (torch.arange(len(both), device=device()) >= batch // 2).long()
-        defect = judges.each["defects"](both)["defect"]
-        loss = sum(losses.values()) + F.cross_entropy(defect, is_broken)
+        found = judges.each["defects"](torch.cat([whole, broken]))["defect"]
+        is_broken = (torch.arange(2 * batch, device=device()) >= batch).long()
+        loss = sum(losses.values()) + F.cross_entropy(found, is_broken)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -258,11 +295,19 @@ def damage(picture: Picture, rng: Random) -> Tensor:
     return pixels
 
 
-def ceiling(judges: Judges, count: int = 400, held_out: bool = True) -> dict[str, float]:
-    """Accuracy per question, and the mean keypoint error in pixels, on unseen renders."""
+def ceiling(
+    judges: Judges, autoencoder: Autoencoder, count: int = 400
+) -> dict[str, dict[str, float]]:
+    """What the judges get right on unseen renders, `drawn` and `decoded`: accuracy per question,
+    the mean keypoint error in pixels, and how often they see a defect."""
     rng = Random(4 * 10**9)
-    pictures = [draw_picture(rng, held_out=held_out) for _ in range(count)]
-    return score(judges, render_batch(pictures), pictures) | _defects(judges, pictures, rng)
+    pictures = [draw_picture(rng, held_out=True) for _ in range(count)]
+    broken = torch.stack([damage(picture, rng) for picture in pictures])
+    drawn = Renders(pictures, render_batch(pictures), broken)
+    return {
+        name: score(judges, each.whole, pictures) | _defects(judges, each)
+        for name, each in (("drawn", drawn), ("decoded", drawn.decoded(autoencoder)))
+    }
 
 
 def score(judges: Judges, pixels: Tensor, pictures: list[Picture]) -> dict[str, float]:
@@ -280,10 +325,10 @@ def score(judges: Judges, pixels: Tensor, pictures: list[Picture]) -> dict[str, 
     return result
 
 
-def _defects(judges: Judges, pictures: list[Picture], rng: Random) -> dict[str, float]:
-    broken = torch.stack([damage(picture, rng) for picture in pictures])
-    found = judge(judges, torch.cat([render_batch(pictures), broken])).choices["defect"]
+def _defects(judges: Judges, renders: Renders) -> dict[str, float]:
+    found = judge(judges, torch.cat([renders.whole, renders.broken])).choices["defect"]
+    count = len(renders.pictures)
     return {
-        "false defects": float(found[: len(pictures)].mean()),
-        "defects found": float(found[len(pictures) :].mean()),
+        "false defects": float(found[:count].mean()),
+        "defects found": float(found[count:].mean()),
     }

@@ -101,3 +101,10 @@ class Autoencoder(nn.Module):
     def decode(self, latent: Tensor) -> Tensor:
         """(B, 4, h, w) to (B, 3, 8h, 8w), about -1..1."""
         return self.decoder(self.post_quant_conv(latent))
+
+    @torch.no_grad()
+    def roundtrip(self, pixels: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) encoded and decoded again, on the CPU."""
+        where = next(self.parameters()).device
+        made = [self.decode(self.encode(each.to(where))).cpu() for each in pixels.split(16)]
+        return torch.cat(made).clamp(-1, 1)

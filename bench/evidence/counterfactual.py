@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from training.judges import Judges, judge
-from training.world import ACTIONS, IDENTITY_CHOICES, Picture, draw_identity, draw_picture
+from training.world import ACTIONS, Picture, draw_identity, draw_picture
 
 from .methods import Method
-from .metrics import align, eta_squared
+from .metrics import JUDGED, align, eta_squared
 from .run import Sampler, Trial
 
 SIDE, PROMPTS = 4, 2
@@ -54,7 +54,7 @@ def _shares(panel: Judges, made: torch.Tensor) -> dict[str, float]:
     for prompt in range(PROMPTS):
         verdict = judge(panel, made[:, prompt])
         joints = align(verdict.keypoints).reshape(SIDE * SIDE, -1)
-        hot = [np.eye(len(IDENTITY_CHOICES[n]))[verdict.choices[n]] for n in IDENTITY_CHOICES]
+        hot = [np.eye(len(JUDGED[n]))[verdict.choices[n]] for n in JUDGED]
         leak.append(eta_squared(joints, pose))
         transfer.append(eta_squared(np.concatenate(hot, 1), who))
     return {

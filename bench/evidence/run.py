@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -18,9 +19,21 @@ from training.data import render_batch
 from training.draw import render
 from training.load import Toy
 from training.nets import LATENT, SCALE_FACTOR
-from training.world import ACTIONS, FACINGS, GROUNDS, WALLS, Picture, Scene, caption, draw_picture
+from training.runs import autocast
+from training.world import (
+    ACTIONS,
+    FACINGS,
+    GROUNDS,
+    WALLS,
+    Picture,
+    Scene,
+    caption,
+    draw_identity,
+    draw_picture,
+)
 
 from .methods import Method, RandomTokens
+from .variants import FeatureAdaIN, keys_adain
 
 STEPS, GUIDANCE = 16, 3.0
 
@@ -74,57 +87,64 @@ class Sampler:
             first = round((1 - method.image_start) * self.steps)
             alpha = self.alphas[first]
             x = alpha**0.5 * self.encode(trial.reference) + (1 - alpha) ** 0.5 * noise
-        session = self._session(method, trial)
-        try:
+        with contextlib.ExitStack() as stack:
+            session = self._session(method, trial, stack)
             for index in range(first, self.steps):
-                x = self._step(x, context, index, session)
-        finally:
-            if session:
-                session.close()
-        decoded = [self.toy.autoencoder.decode(each / SCALE_FACTOR) for each in x.split(16)]
-        return torch.cat(decoded).clamp(-1, 1)
+                x = self._step(x, context, index, session, method)
+        with autocast():
+            decoded = [self.toy.autoencoder.decode(each / SCALE_FACTOR) for each in x.split(16)]
+        return torch.cat(decoded).float().clamp(-1, 1)
 
     def encode(self, picture: Picture) -> Tensor:
         """The latent (1, 4, 16, 16) of a picture."""
         return self.toy.autoencoder.encode(render_batch([picture])) * SCALE_FACTOR
 
-    def _step(self, x: Tensor, context: Tensor, index: int, session: Session | None) -> Tensor:
+    def _step(
+        self, x: Tensor, context: Tensor, index: int, session: Session | None, method: Method
+    ) -> Tensor:
         now, later = self.alphas[index], self.alphas[index + 1]
         if session:
             session.begin(index, self.steps, ((1 - now) / now) ** 0.5, _cond_first)
         timesteps = torch.full((2 * len(x),), self.times[index])
-        cond, uncond = self.toy.unet(torch.cat([x, x]), timesteps, context=context).chunk(2)
+        around = keys_adain(session.plan.sites) if session and method.keys_adain else None
+        with autocast(), around or contextlib.nullcontext():
+            output = self.toy.unet(torch.cat([x, x]), timesteps, context=context).float()
+        cond, uncond = output.chunk(2)
         v = uncond + self.guidance * (cond - uncond)
         clean = now**0.5 * x - (1 - now) ** 0.5 * v
         eps = now**0.5 * v + (1 - now) ** 0.5 * x
         return later**0.5 * clean + (1 - later) ** 0.5 * eps
 
-    def _session(self, method: Method, trial: Trial) -> Session | None:
-        plan = method.plan(self.toy.unet)
+    def _session(self, method: Method, trial: Trial, stack: contextlib.ExitStack) -> Session | None:
+        unet, plan = self.toy.unet, method.plan(self.toy.unet)
         if plan is None:
             return None
-        picture = trial.reference
-        if method.reference == "blank":
-            picture = Picture(picture.identity, (), picture.scene)
-        elif method.reference == "same pose":
-            picture = Picture(picture.identity, trial.wanted[0].placements, picture.scene)
-        stream = _Rows(self.encode(picture), method, self.schedule)
+        picture = _shown(method, trial)
+        adain = FeatureAdaIN(unet) if method.adain else None
+        if adain:
+            stack.callback(adain.remove)
+        stream = _Rows(self.encode(picture), method, self.schedule, adain)
         reference = Reference(
             stream.z0,
             stream.noise,
-            Conditioning(self.toy.context([""])),
+            Conditioning(self.toy.context([caption(picture) if method.captioned else ""])),
             self.schedule,
             "v",
             _mask(method, picture),
         )
-        return Session(self.toy.unet, reference, plan, stream.forward, PassReport("first"))
+        session = Session(unet, reference, plan, stream.forward, PassReport("first"))
+        stack.callback(session.close)
+        return session
 
 
 class _Rows:
     """The reference's row: LAFI's own, or one at another noise level, or with fresh noise."""
 
-    def __init__(self, z0: Tensor, method: Method, schedule: NoiseSchedule) -> None:
+    def __init__(
+        self, z0: Tensor, method: Method, schedule: NoiseSchedule, adain: FeatureAdaIN | None
+    ) -> None:
         self.z0, self.method, self.schedule = z0, method, schedule
+        self._recording = adain.recording if adain else contextlib.nullcontext
         self._generator = torch.Generator().manual_seed(12345)
         self.noise = self._draw()
 
@@ -144,10 +164,24 @@ class _Rows:
             timesteps = torch.full_like(
                 timesteps, self.schedule.timestep(sigma), dtype=torch.float32
             )
-        return unet.forward(x, timesteps, context=conditioning.context)
+        with self._recording():
+            return unet.forward(x, timesteps, context=conditioning.context)
 
     def _draw(self) -> Tensor:
         return torch.randn(1, *LATENT, generator=self._generator)
+
+
+def _shown(method: Method, trial: Trial) -> Picture:
+    """The picture that the reference stream gets."""
+    own = trial.reference
+    if method.reference == "blank":
+        return Picture(own.identity, (), own.scene)
+    if method.reference == "same pose":
+        return Picture(own.identity, trial.wanted[0].placements, own.scene)
+    if method.reference == "another identity":
+        other = draw_identity(Random(str(own.identity)), own.identity.held_out)
+        return Picture(other, own.placements, own.scene)
+    return own
 
 
 def _mask(method: Method, picture: Picture):

@@ -25,14 +25,10 @@ class Judged:
         """The picture that each sample was to be."""
         return [each for trial in self.trials for each in trial.wanted for _ in range(self.seeds)]
 
-    def clusters(self) -> np.ndarray:
-        """Which reference each sample belongs to."""
-        return np.repeat(np.arange(len(self.trials)), len(self.wanted()) // len(self.trials))
-
 
 COLUMNS = {
     "identity": "chance-corrected share of right attributes",
-    "same character": "at most two of nine attributes wrong",
+    "same character": "at most two of eight attributes wrong",
     "colour fit": "shirt and trousers by the fit in CIELAB, mean share right",
     "pose": "action and facing as the prompt says",
     "PCK": "joints near the prompt's pose",
@@ -74,7 +70,7 @@ def scores(judged: Judged) -> dict[str, np.ndarray]:
         "scene leak": choices["wall"] == walls,
         "defects": choices["defect"] == 1,
         "usable": same & pose & (choices["defect"] == 0),
-        **{f"attribute {n}": _match(choices[n], truth[n]) for n in metrics.IDENTITY_CHOICES},
+        **{f"attribute {n}": _match(choices[n], truth[n]) for n in metrics.JUDGED},
     }
 
 
@@ -109,11 +105,14 @@ def differences(
     return (gap(everything), *metrics.bootstrap(gap, clusters))
 
 
-def markdown(rows: dict[str, dict[str, tuple[float, float, float]]], names: list[str]) -> str:
-    """A table with intervals."""
+def markdown(
+    rows: dict[str, dict[str, tuple[float, float, float]]], names: list[str], signed: bool = False
+) -> str:
+    """A table with intervals, of differences if `signed`."""
+    form = "{:+.2f} [{:+.2f}, {:+.2f}]" if signed else "{:.2f} [{:.2f}, {:.2f}]"
     lines = ["| method | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for method, values in rows.items():
-        cells = [f"{v:.2f} [{low:.2f}, {high:.2f}]" for v, low, high in (values[n] for n in names)]
+        cells = [form.format(*values[name]) for name in names]
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

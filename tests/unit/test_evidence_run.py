@@ -5,11 +5,13 @@ import json
 import pytest
 import torch
 
+from bench.evidence import gates
 from bench.evidence.harness import main
-from bench.evidence.methods import METHODS
+from bench.evidence.methods import DEFAULT, METHODS
 from bench.evidence.run import Sampler, draw_trials
 from training import autoencoder, export
 from training.diffusion import Model
+from training.export import TARGET
 from training.judges import Judges
 from training.load import load_toy
 
@@ -28,10 +30,12 @@ def folder(tmp_path_factory):
 
 
 def test_quick_run_writes_table_plot_and_grids(folder, tmp_path):
-    names = ["none", "default", "subject mask", "x0.5"]
-    main(["--quick", "--toy", str(folder), "--out", str(tmp_path), "--methods", *names])
+    names = ["none", DEFAULT, "LAFI, subject mask", "LAFI, reference noise x0.5"]
+    files = ["--toy", str(folder), "--out", str(tmp_path)]
+    main(["--quick", "--jobs", "2", *files, "--methods", *names])
     report = json.loads((tmp_path / "evidence.json").read_text())
-    assert [name for name in report["rows"] if "default" in name]
+    assert set(report["rows"]) == set(names)
+    assert set(report["differences"]) == {"none", DEFAULT}
     assert set(report["teacher-forced"]) == {"none", "same identity", "another identity"}
     for values in report["rows"].values():
         for value, low, high in values.values():
@@ -59,3 +63,12 @@ def test_prompts_differ_from_the_reference_in_action_and_wall():
             assert wanted.identity == trial.reference.identity
             assert wanted.placements[0].action != trial.reference.placements[0].action
             assert wanted.scene.wall != trial.reference.scene.wall
+
+
+@pytest.mark.skipif(not (TARGET / "toy.safetensors").exists(), reason="no trained checkpoint yet")
+def test_the_shipped_model_reads_the_reference_and_not_just_any():
+    changes = gates.teacher_forced(load_toy(), count=8)
+    for time in (600, 800):
+        same, other = (changes[kind][time][0] for kind in ("same identity", "another identity"))
+        assert same < -0.02
+        assert other > same + 0.02
