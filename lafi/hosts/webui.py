@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -110,14 +109,10 @@ class WebUIHost(ABC):
             # Second-order samplers are announced with two evaluations a step; the last has one.
             return announced - 1
         steps_begun = shared.state.sampling_step + 1
-        if denoiser.step > steps_begun and self._walks_levels(sampler):
+        if denoiser.step > steps_begun and walks_levels(sampler.func):
             # More evaluations than announced: go on as the steps so far did.
-            return math.ceil(denoiser.steps * denoiser.step / steps_begun)
+            return round(denoiser.steps * denoiser.step / steps_begun)
         return announced
-
-    def _walks_levels(self, sampler: Any) -> bool:
-        """Whether a sampler reports each of the run's steps; others only know the ends."""
-        return "sigmas" in inspect.signature(sampler.func).parameters
 
     def is_adaptive(self, denoiser: Any) -> bool:
         # Such a sampler is given the ends of the noise levels, but neither levels nor their number.
@@ -136,6 +131,11 @@ class WebUIHost(ABC):
             f"the checkpoint's UNet reads {channels} channels (depth, edit and upscaler models).",
             "Choose a text-to-image or inpainting checkpoint, or switch LAFI off.",
         )
+
+
+def walks_levels(sampler: Callable) -> bool:
+    """Whether a sampler goes from one noise level of the run to the next and reports each step."""
+    return "sigmas" in inspect.signature(sampler).parameters
 
 
 def input_channels(unet: nn.Module) -> int:

@@ -221,14 +221,14 @@ class WebUI:
     # ---- what the host is ---------------------------------------------------------------------
 
     @cached_property
-    def samplers(self) -> list[str]:
-        """All samplers that the host lists."""
-        return [each["name"] for each in self.get("/sdapi/v1/samplers")]
+    def samplers(self) -> dict[str, dict[str, Any]]:
+        """The options of all samplers that the host lists, by the samplers' names."""
+        return {each["name"]: each["options"] for each in self.get("/sdapi/v1/samplers")}
 
     @cached_property
     def sampler(self) -> str:
         """The sampler of most pictures: an ancestral one, which draws noise while it samples."""
-        return "Euler a" if "Euler a" in self.samplers else self.samplers[0]
+        return "Euler a" if "Euler a" in self.samplers else next(iter(self.samplers))
 
     @cached_property
     def txt2img_fields(self) -> set[str]:

@@ -1,7 +1,7 @@
 """The running WebUI that the tests ask, and the pictures that many of them share.
 
-The environment's ``LAFI_E2E_SIZE`` (256 pixels), ``LAFI_E2E_STEPS`` (6) and ``LAFI_E2E_CHECKPOINT``
-(the loaded one) choose what is made.
+The environment's ``LAFI_E2E_SIZE`` (256 pixels; at least 128 for the self-test),
+``LAFI_E2E_STEPS`` (6) and ``LAFI_E2E_CHECKPOINT`` (the loaded one) choose what is made.
 """
 
 from __future__ import annotations

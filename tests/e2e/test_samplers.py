@@ -12,8 +12,9 @@ from .pictures import REFERENCE
 CUTOFFS = (50, 85)
 # The noise level, not the count, tells how far it is.
 ADAPTIVE = "DPM adaptive"
-# Restart goes back up to a high noise level only in longer runs.
-LONG_RUNS = {"Restart": 20}
+# Restart goes back up to a high noise level only in longer runs; the other leaves out two of the
+# steps that it announces, which is more than the window's rest in shorter ones.
+LONG_RUNS = {"Restart": 20, "DPM++ 2S Ancestral CFG++ Intern": 20}
 # Evaluations are counted, whatever the picture: an adaptive sampler may need hundreds.
 SMALL = {"width": 64, "height": 64}
 
@@ -39,4 +40,11 @@ def test_on_then_off_once(webui, sampler, cutoff) -> None:
         return
     assert passes[0]["switched"] == 2
     if sampler != ADAPTIVE:
-        assert injected == math.ceil(evaluations * cutoff / 100)
+        wanted = math.ceil(evaluations * cutoff / 100)
+        assert abs(injected - wanted) <= tolerance(webui, sampler, steps, evaluations)
+
+
+def tolerance(webui, sampler: str, steps: int, evaluations: int) -> int:
+    """One step's evaluations where a sampler makes more than it announces; none elsewhere."""
+    announced = 2 * steps if webui.samplers[sampler].get("second_order") else steps
+    return math.ceil(evaluations / steps) if evaluations > announced else 0
