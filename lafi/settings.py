@@ -127,6 +127,18 @@ FIELDS = (
 )  # fmt: skip
 BY_NAME = {field.name: field for field in FIELDS}
 
+# What the page sets at one press; docs/evidence.md has what each keeps of a character.
+PRESETS: dict[str, dict[str, Any]] = {
+    "Preset: balanced": {},
+    "Preset: more likeness": {"rows": "positive", "strength": 4.0},
+}
+PRESET_FIELDS = ("depth", "cutoff", "start", "strength", "rows")
+
+
+def preset(name: str) -> dict[str, Any]:
+    """All of `PRESET_FIELDS` as a preset has them."""
+    return {field: BY_NAME[field].default for field in PRESET_FIELDS} | PRESETS[name]
+
 
 @dataclass(frozen=True)
 class LafiSettings:

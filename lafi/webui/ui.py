@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 from typing import Any
 
@@ -10,7 +11,7 @@ from modules.infotext_utils import image_from_url_text
 from modules.ui_components import InputAccordion
 
 from .. import __version__
-from ..settings import BY_NAME, FIELDS, Field
+from ..settings import BY_NAME, FIELDS, PRESET_FIELDS, PRESETS, Field, preset
 from . import infotext, run, status
 
 GRADIO = int(gr.__version__.split(".")[0])
@@ -39,12 +40,17 @@ def build_ui(script: Any, is_img2img: bool) -> list:
                 take = gr.Button("Use selected gallery picture", elem_id=script.elem_id("ui_take"))
             with gr.Column(min_width=200):
                 controls |= {name: _control(script, BY_NAME[name]) for name in AT_HAND}
+                with gr.Row():
+                    presets = {name: _preset_button(script, name) for name in PRESETS}
         note = gr.HTML("", elem_id=script.elem_id("ui_note"), elem_classes="lafi-line")
         line = gr.HTML("", elem_id=script.elem_id("ui_status"), elem_classes="lafi-line")
         with gr.Accordion("Advanced", open=False, elem_id=script.elem_id("ui_advanced")):
             rest = [field for field in FIELDS if field.name not in controls]
             controls |= {field.name: _control(script, field) for field in rest}
             forget = gr.Button("Forget recordings", elem_id=script.elem_id("ui_forget"))
+        for name, button in presets.items():
+            changed = [controls[field] for field in PRESET_FIELDS]
+            button.click(fn=functools.partial(_preset, name), outputs=changed, queue=False)
         forget.click(fn=_forget, outputs=[note], queue=False)
         _connect_status(script, controls, line)
         _connect_pictures(script, controls, take, note, "img2img" if is_img2img else "txt2img")
@@ -85,6 +91,15 @@ def _image(field: Field, common: dict[str, Any]) -> Any:
     # Pictures have no `info` of their own.
     gr.HTML(html.escape(field.help), elem_classes="lafi-line")
     return image
+
+
+def _preset_button(script: Any, name: str) -> Any:
+    words = name.lower().replace(":", "").replace(" ", "_")
+    return gr.Button(name, elem_id=script.elem_id(f"ui_{words}"))
+
+
+def _preset(name: str) -> list[Any]:
+    return list(preset(name).values())
 
 
 def _connect_status(script: Any, controls: dict[str, Any], line: Any) -> None:

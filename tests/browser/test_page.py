@@ -88,6 +88,20 @@ def test_a_missing_reference_is_shown_as_an_error(open_page, screenshots):
     assert not page.pictures()
 
 
+def test_presets_set_the_controls(open_page):
+    page = open_page()
+    page.enable()
+    page.set_number("cutoff", 40)
+    page.click(page.lafi("ui_preset_more_likeness"))
+    page.wait(lambda: page.choice("rows") == "positive", "the preset")
+    page.wait(lambda: page.number("strength") == 4, "its strength")
+    assert page.number("cutoff") == 80
+    page.click(page.lafi("ui_preset_balanced"))
+    page.wait(lambda: page.choice("rows") == "both", "the other preset")
+    assert page.number("strength") == 1
+    assert not page.script_errors()
+
+
 def test_pasted_infotext_sets_the_controls(open_page, screenshots):
     page = open_page()
     page.set_number("strength", 2)

@@ -14,10 +14,12 @@ from lafi.errors import LafiError
 from lafi.settings import (
     BY_NAME,
     FIELDS,
+    PRESETS,
     Field,
     LafiSettings,
     from_text,
     parse,
+    preset,
     schema,
     to_text,
     validate,
@@ -197,3 +199,11 @@ def test_overrides_win() -> None:
 ], ids=str)  # fmt: skip
 def test_whether_anything_would_be_injected(values: dict[str, Any], acts: bool) -> None:
     assert parse([{"image": PICTURE, **values}]).acts is acts
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_settings_and_differ(name) -> None:
+    values = preset(name)
+    settings = parse([{"enabled": True, "image": PICTURE, **values}])
+    assert {field: getattr(settings, field) for field in values} == values
+    assert [other for other in PRESETS if preset(other) == values] == [name]
