@@ -24,7 +24,7 @@ CELLS = (
     ("LAFI: depth 100 %, cutoff 80 %", LafiSettings(enabled=True)),
     ("every layer shared (not LAFI)", LafiSettings(enabled=True, layers="all")),
     *((f"depth {depth} %", LafiSettings(enabled=True, depth=depth)) for depth in (25, 50, 75)),
-    ("positive rows", LafiSettings(enabled=True, rows="positive")),
+    ("positive rows, strength 2", LafiSettings(enabled=True, rows="positive", strength=2)),
     ("positive rows, strength 4", LafiSettings(enabled=True, rows="positive", strength=4)),
     *((f"cutoff {cutoff} %", LafiSettings(enabled=True, cutoff=cutoff)) for cutoff in (40, 60)),
     ("cutoff 100 %", LafiSettings(enabled=True, cutoff=100)),
@@ -143,7 +143,7 @@ def _embedded(
 def _about(model: Model, checkpoint: Path | None) -> str:
     if checkpoint == TOY:
         return (
-            "model: the toy of docs/evidence.md, trained on drawn figures for a short time. For "
+            "model: the toy of docs/evidence.md, trained on drawn figures for some hours. For "
             "real pictures see --checkpoint and --url."
         )
     if model.trained and checkpoint:

@@ -130,7 +130,7 @@ BY_NAME = {field.name: field for field in FIELDS}
 # What the page sets at one press; docs/evidence.md has what each keeps of a character.
 PRESETS: dict[str, dict[str, Any]] = {
     "Preset: balanced": {},
-    "Preset: more likeness": {"rows": "positive", "strength": 4.0},
+    "Preset: more likeness": {"rows": "positive", "strength": 2.0},
 }
 PRESET_FIELDS = ("depth", "cutoff", "start", "strength", "rows")
 
