@@ -12,7 +12,7 @@ from training.judges import ceiling
 
 from . import gates, plots
 from .measure import Runner, measured
-from .methods import DEFAULT, GRIDS, METHODS
+from .methods import DEFAULT, GRIDS, METHODS, STRONG
 from .summary import COMPARED, summary
 from .table import differences, row
 
@@ -66,7 +66,7 @@ def measure(options: argparse.Namespace) -> dict:
         scores[name] = found
         report["rows"][name] = row(found, runner.clusters)
         log.info("%s: usable %.2f", name, report["rows"][name]["usable"][0])
-    for base in {"none", DEFAULT} & set(scores):
+    for base in [each for each in ("none", DEFAULT, STRONG) if each in scores]:
         report["differences"][base] = {
             name: {c: differences(found, scores[base], runner.clusters, c) for c in COMPARED}
             for name, found in scores.items()
@@ -75,5 +75,6 @@ def measure(options: argparse.Namespace) -> dict:
     report["counterfactual"] = {
         each.name: runner.counterfactual(each) for each in chosen if each.name in GRIDS
     }
+    report["stride"] = runner.stride(2 if options.quick else 10)
     plots.pareto(report["rows"], options.out / "pareto.png")
     return report

@@ -17,6 +17,7 @@ from training.load import load_judges, load_toy
 from .counterfactual import counterfactual
 from .methods import Method
 from .run import Sampler, draw_trials
+from .stride import stride
 from .table import Judged, scores
 
 DEVELOPMENT, FINAL = 101, 202  # seeds of the references
@@ -51,6 +52,10 @@ class Runner:
     def counterfactual(self, method: Method) -> dict[str, float]:
         """The method's counterfactual grid."""
         return counterfactual(self._sampler, self.panel, method)
+
+    def stride(self, references: int) -> dict[str, dict[int, float]]:
+        """How far *Refresh* moves the pictures of the first few references."""
+        return stride(self._sampler, self.trials[:references])
 
     def _grid(self, name: str, pictures: torch.Tensor) -> None:
         """Draws references on the left, then the prompts' first seeds."""

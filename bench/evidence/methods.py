@@ -141,6 +141,16 @@ METHODS: tuple[Method, ...] = (
     Method("LAFI, positive rows, keys AdaIN", WHOLE, positive_only=True, keys_adain=True),
     Method("LAFI, subject mask", WHOLE, masked=True),
     *(Method(f"LAFI, refresh {every}", WHOLE, refresh=every) for every in (2, 3, 4)),
+    *(
+        Method(
+            f"LAFI, positive rows, strength 2, refresh {every}",
+            WHOLE,
+            strength=2,
+            positive_only=True,
+            refresh=every,
+        )
+        for every in (2, 3, 4)
+    ),
     Method("LAFI, reference prompt", WHOLE, captioned=True),
     Method("LAFI, reference keys AdaIN", WHOLE, keys_adain=True),
     Method("LAFI, reference noise x0.5", WHOLE, noise=0.5),
@@ -161,4 +171,5 @@ METHODS: tuple[Method, ...] = (
     Method("control: another identity", WHOLE, reference="another identity"),
     Method("control: reference in the target's pose", WHOLE, reference="same pose"),
 )
+STRONG = "LAFI, positive rows, strength 2"  # the page's preset for more likeness
 GRIDS = (DEFAULT, "LAFI 100 %, 16-80", "all layers, fixed noise")  # get a counterfactual grid

@@ -31,6 +31,8 @@ Intervals: 95 %, bootstrap over references.
 
 {differences}
 
+Change of the picture by *Refresh*, relative to LAFI's own: {_strides(report["stride"])}.
+
 Counterfactual grid, shares of variance (chance {1 / 5:.2f}): {_grids(report["counterfactual"])}.
 """
 
@@ -74,6 +76,13 @@ def _grids(counterfactual: dict[str, dict[str, float]]) -> str:
         f"{name}: pose by the reference's pose {v['pose by pose']:.2f}, "
         f"attributes by its identity {v['attributes by identity']:.2f}"
         for name, v in counterfactual.items()
+    )
+
+
+def _strides(changes: dict[str, dict[int, float]]) -> str:
+    return "; ".join(
+        f"{name}: " + ", ".join(f"{every}: {100 * v:.0f} %" for every, v in by.items())
+        for name, by in changes.items()
     )
 
 

@@ -25,6 +25,9 @@ MIB = 2**20
 # Enough for about 20 evaluations of SDXL at 1024x1024 in half precision.
 CPU_BUDGET = 2048 * MIB
 GPU_SHARE, GPU_FREE = 0.3, 0.5
+# What one run's keys and values may take of the budget, for the bank to choose them by itself:
+# another reference's recordings are worth more than the little work they save.
+PROJECTED_SHARE = 0.5
 
 
 class Bank:
@@ -35,18 +38,19 @@ class Bank:
     first evaluation for its last would leave nothing to replay in the next run.
 
     Args:
-        budget: bytes, or a function of the tokens' device that says how many; 0 keeps nothing.
+        budget: bytes; 0 keeps nothing, None what adapts to the machine.
         place: ``gpu`` keeps recordings where they were made, ``cpu`` in pinned main memory,
             ``auto`` on the GPU while half of it is free: decoding a picture needs room there too.
         projected: keep keys and values rather than the tokens that they are projected from: twice
-            the memory, a little less work in each replay. Not possible under a token mask.
+            the memory, a little less work in each replay. None: where a whole run of them fits into
+            half of the budget. Not possible under a token mask.
     """
 
     def __init__(
         self,
-        budget: int | Callable[[torch.device], int] | None = None,
+        budget: int | None = None,
         place: str = "auto",
-        projected: bool = False,
+        projected: bool | None = None,
     ) -> None:
         self.budget, self.place, self.projected = budget, place, projected
         self.nbytes = 0
@@ -65,21 +69,26 @@ class Bank:
             return {site: _moved(recording[site], device) for site in sites}
         return None
 
-    def keep(self, key: Key, tokens: Tokens) -> None:
+    def keep(self, key: Key, tokens: Tokens, count: int = 1) -> None:
         """Stores a recording; adds to the sites that are there already.
 
         Never fails a picture: without memory the recording is simply not kept.
+
+        Args:
+            count: how many recordings of this size the run is going to make.
         """
-        wanted = {site: self._wanted(each) for site, each in tokens.items()}
         device = _device(tokens)
+        to_cpu = self._goes_to_cpu(device)
+        budget = self._budget(torch.device("cpu") if to_cpu else device)
+        wanted = self._wanted(tokens, budget / count)
         present = self._recordings.pop(key, {})
         self.nbytes -= _size(present)
-        if not self._make_room(_size(wanted) + _size(present), self._budget(device), key[:-1]):
+        if not self._make_room(_size(wanted) + _size(present), budget, key[:-1]):
             if present:
                 self._put(key, present)
             return
         with self._bearing_no_memory("keep"):
-            kept = {site: _stored(each, self._goes_to_cpu(device)) for site, each in wanted.items()}
+            kept = {site: _stored(each, to_cpu) for site, each in wanted.items()}
             self._put(key, present | kept)
 
     def clear(self) -> None:
@@ -109,15 +118,19 @@ class Bank:
             self.nbytes -= _size(self._recordings.pop(others.pop(0)))
         return self.nbytes + size <= budget
 
-    def _wanted(self, tokens: SiteTokens) -> SiteTokens:
-        if self.projected and tokens.outputs:
-            return SiteTokens(outputs=tokens.outputs)
-        return SiteTokens(inputs=tokens.inputs)
+    def _wanted(self, tokens: Tokens, budget: float) -> Tokens:
+        """The form to keep; `budget`: bytes for each recording of the run."""
+        if self.projected is not False and all(each.outputs for each in tokens.values()):
+            projected = {site: SiteTokens(outputs=each.outputs) for site, each in tokens.items()}
+            if self.projected or _size(projected) <= budget * PROJECTED_SHARE:
+                return projected
+        return {site: SiteTokens(inputs=each.inputs) for site, each in tokens.items()}
 
     def _budget(self, device: torch.device) -> int:
-        if callable(self.budget):
-            return self.budget(device)
-        return default_budget(device) if self.budget is None else self.budget
+        if self.budget is not None:
+            return self.budget
+        held = sum(_size(each) for each in self._recordings.values() if _device(each) == device)
+        return default_budget(device, held)
 
     def _goes_to_cpu(self, device: torch.device) -> bool:
         if device.type != "cuda" or self.place == "gpu":
@@ -128,12 +141,12 @@ class Bank:
         return free < total * GPU_FREE
 
 
-def default_budget(device: torch.device) -> int:
-    """Bytes that a bank may hold: what adapts to the machine."""
+def default_budget(device: torch.device, held: int) -> int:
+    """Bytes that a bank on `device` may hold, of which it holds `held`: adapts to the machine."""
     if device.type != "cuda":
         return CPU_BUDGET
     free, _ = torch.cuda.mem_get_info(device)
-    return max(int(free * GPU_SHARE), CPU_BUDGET)
+    return max(int((free + held) * GPU_SHARE), CPU_BUDGET)
 
 
 def digest(*tensors: Tensor | None) -> str:

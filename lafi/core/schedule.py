@@ -25,3 +25,7 @@ class Window:
         """
         begun = index * 100 >= self.start * total
         return begun and (self.cutoff >= 100 or index * 100 < self.cutoff * total)
+
+    def count(self, total: int) -> int:
+        """In how many of `total` evaluations injection is on."""
+        return sum(self.contains(index, total) for index in range(total))

@@ -9,7 +9,8 @@ them. Further UNet calls of the same evaluation (split batches) use the same rec
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from ..errors import LafiError
 from .bank import Bank, Key
+from .batching import Batching, accepts_row, add_row
 from .injection import ContextHook, Injection, Mode, RecordingComplete, SiteHook
 from .reference import Reference, ReferenceRunner, UNetForward
 from .report import PassReport, Stopwatch
@@ -36,7 +38,8 @@ class Plan:
         stream: noise, inversion or denoise.
         positive_only: inject in cond rows only.
         refresh: record anew every so many evaluations; 1 is exact.
-        fused: let the reference be one more row of the target's own UNet call where possible.
+        fused: let the reference be one more row of the target's own UNet call where possible; a
+            `Batching` does it where that is faster.
         context_hook: the host's own treatment of a context before to_k and to_v.
         upcast: compute weighted attention in float32.
     """
@@ -47,7 +50,7 @@ class Plan:
     stream: str = "noise"
     positive_only: bool = False
     refresh: int = 1
-    fused: bool = False
+    fused: bool | Batching = False
     context_hook: ContextHook | None = None
     upcast: bool = False
 
@@ -120,6 +123,7 @@ class Session:
         self._handles: list[Any] = []
         self._watch = Stopwatch()
         self._index, self._sigma = 0, 0.0
+        self._expected = 1  # evaluations within the window
         self._row_kinds: RowKinds = _all_positive
         self._ready = False
         self._counted = False
@@ -200,7 +204,8 @@ class Session:
 
     def _check_window(self, total: int) -> None:
         window = self.plan.window
-        if not any(window.contains(index, total) for index in range(total)):
+        self._expected = window.count(total)
+        if not self._expected:
             raise LafiError(
                 "empty_window",
                 f"none of the run's {total} model evaluations lies between start "
@@ -233,8 +238,9 @@ class Session:
             if not (self._keeps_last() or self._replays(x)):
                 injection.tokens = {}
                 self._refreshed = self._index
-                if self.plan.fused and self._fusable(args, kwargs):
-                    return self._fuse(x, timesteps, args, kwargs)
+                self._open(x, timesteps, kwargs)
+                if self._fusable(args, kwargs) and self._fuses(x, timesteps, args, kwargs):
+                    return self._fuse(x, args, kwargs)
                 self._record(x, timesteps, kwargs)
         injection.mode = Mode.INJECT
         return None
@@ -271,21 +277,31 @@ class Session:
         return True
 
     @torch.no_grad()
-    def _record(self, x: Tensor, timesteps: Tensor, kwargs: dict[str, Any]) -> None:
-        injection, report, runner = self._injection, self.report, self._runner
-        before = _allocated(x.device)
+    def _open(self, x: Tensor, timesteps: Tensor, kwargs: dict[str, Any]) -> None:
         with self._watch.running(x.device):
-            runner.open(x, timesteps, kwargs)
-            injection.mode = Mode.RECORD
-            injection.last = None if runner.needs_output else self.plan.sites[-1].name
-            try:
-                runner.run(self._sigma, x, timesteps[:1], kwargs)
-            except RecordingComplete:
-                pass
-            finally:
-                injection.mode = Mode.OFF
+            self._runner.open(x, timesteps, kwargs)
+
+    @torch.no_grad()
+    def _record(self, x: Tensor, timesteps: Tensor, kwargs: dict[str, Any]) -> None:
+        report = self.report
+        before = _allocated(x.device)
+        with self._watch.running(x.device), self._recording():
+            self._runner.run(self._sigma, x, timesteps[:1], kwargs)
         report.peak_bytes = max(report.peak_bytes, _peak(x.device) - before)
         self._recorded(x.device)
+
+    @contextmanager
+    def _recording(self) -> Iterator[None]:
+        """Around a separate pass of the reference's row."""
+        injection = self._injection
+        injection.mode = Mode.RECORD
+        injection.last = None if self._runner.needs_output else self.plan.sites[-1].name
+        try:
+            yield
+        except RecordingComplete:
+            pass
+        finally:
+            injection.mode = Mode.OFF
 
     def _recorded(self, device: torch.device) -> None:
         """Counts a recording, and hands it to the bank."""
@@ -295,7 +311,8 @@ class Session:
         report.reference_bytes = max(report.reference_bytes, held)
         report.peak_bytes = max(report.peak_bytes, held)
         if self._replay is not None and self._runner.repeatable:
-            self._replay.bank.keep(self._key(), tokens)
+            count = math.ceil(self._expected / self.plan.refresh)
+            self._replay.bank.keep(self._key(), tokens, count)
 
     def _replays(self, x: Tensor) -> bool:
         if self._replay is None or not self._runner.repeatable:
@@ -327,43 +344,53 @@ class Session:
         """Whether the reference can be one more row of this call, with the same result.
 
         Not with a mask, a strength or chosen rows: its own row must see plain attention. Not under
-        an extension that has its own UNet forward or hands over more than we know how to extend.
+        an extension that has its own UNet forward.
         """
-        context = kwargs.get("context")
         return (
             not self._injection.splits
             and self.reference.mask is None
             and "forward" not in vars(self.unet)
-            and len(args) <= 2
-            and context is not None
-            and set(kwargs) <= {"timesteps", "context", "y"}
-            and context.shape[1] % self.reference.conditioning.context.shape[1] == 0
-            and (kwargs.get("y") is None) == (self.reference.conditioning.vector is None)
+            and accepts_row(args, kwargs, self.reference.conditioning)
         )
 
     @torch.no_grad()
-    def _fuse(
+    def _fuses(
         self, x: Tensor, timesteps: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> bool:
+        """Whether to, for a call that allows it; leaves nothing behind of what it tries."""
+        if not isinstance(self.plan.fused, Batching):
+            return self.plan.fused
+        runner, injection = self._runner, self._injection
+
+        def separate() -> None:
+            with self._recording():
+                latent = runner.latent(self._sigma)
+                runner.answer(latent, self._sigma, x, timesteps[:1], kwargs)
+            injection.mode = Mode.INJECT
+            self.unet.forward(*args, **kwargs)
+
+        def fused() -> None:
+            row_args, row_kwargs = self._fuse(x, args, kwargs)
+            self.unet.forward(*row_args, **row_kwargs)
+
+        context, sites = kwargs["context"].shape, len(self.plan.sites)
+        key = (type(self.unet), x.dtype, x.device, x.shape, context, sites, runner.needs_output)
+        try:
+            return self.plan.fused.fuses(key, x.device, separate, fused)
+        finally:
+            injection.mode, injection.tokens, self._fused = Mode.OFF, {}, None
+            injection.touched.clear()
+
+    @torch.no_grad()
+    def _fuse(
+        self, x: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The call with the reference as its last row."""
-        conditioning = self.reference.conditioning
-        self._runner.open(x, timesteps, kwargs)
         self._fused = self._runner.latent(self._sigma)
-        extended = dict(kwargs)
-        context = kwargs["context"]
-        # A repeated context is the same context: its keys cancel in the softmax as well.
-        times = context.shape[1] // conditioning.context.shape[1]
-        row_context = conditioning.context.to(context).repeat(1, times, 1)
-        extended["context"] = torch.cat([context, row_context])
-        if conditioning.vector is not None:
-            extended["y"] = torch.cat([kwargs["y"], conditioning.vector.to(kwargs["y"])])
-        row_timesteps = torch.cat([timesteps, timesteps[:1]])
-        if "timesteps" in kwargs:
-            extended["timesteps"] = row_timesteps
         self._injection.last = None
         self._injection.mode = Mode.FUSED
-        row_x = torch.cat([x, self._runner.row(self._fused, self._sigma, x)])
-        return (row_x, row_timesteps)[: len(args)], extended
+        row = self._runner.row(self._fused, self._sigma, x)
+        return add_row(args, kwargs, row, self.reference.conditioning)
 
 
 def _all_positive(rows: int, kwargs: dict[str, Any]) -> list[bool]:

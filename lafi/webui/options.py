@@ -8,16 +8,20 @@ STOP_ON_ERROR = "lafi_stop_on_error"
 REPLAY = "lafi_replay"
 BANK_MB = "lafi_bank_mb"
 BANK_PLACE = "lafi_bank_place"
-PROJECTED = "lafi_bank_projected"
-ONE_BATCH = "lafi_one_batch"
+BANK_FORM = "lafi_bank_form"
+BATCHING = "lafi_batching"
+
+# What the choices mean to the core.
+PROJECTED = {"auto": None, "tokens": False, "keys and values": True}
+AUTO, ONE_BATCH = "auto", "one batch"
 
 DEFAULTS: dict[str, Any] = {
     STOP_ON_ERROR: True,
     REPLAY: True,
     BANK_MB: 0,
     BANK_PLACE: "auto",
-    PROJECTED: False,
-    ONE_BATCH: False,
+    BANK_FORM: AUTO,
+    BATCHING: AUTO,
 }
 
 
@@ -55,14 +59,20 @@ def register() -> None:
         {"choices": ["auto", "gpu", "cpu"]},
     )
     add(
-        PROJECTED,
-        "Keep projected keys and values",
-        "twice the memory for recordings, a little less time for each later picture",
+        BANK_FORM,
+        "Form of recordings",
+        "keys and values: twice the memory, a little less time for each later picture; "
+        "auto: where a run of them takes at most half of the memory for recordings",
+        gr.Radio,
+        {"choices": list(PROJECTED)},
     )
     add(
-        ONE_BATCH,
-        "Denoise the reference in the picture's own batch",
-        "saves time on GPUs that a small batch does not fill; needs more memory at once",
+        BATCHING,
+        "The reference's way through the model",
+        "one batch: a row of the picture's own batch; saves time on GPUs that a small batch does "
+        "not fill, needs more memory at once; auto: measured once on a GPU, else separate",
+        gr.Radio,
+        {"choices": [AUTO, "separate", ONE_BATCH]},
     )
 
 

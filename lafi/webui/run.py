@@ -20,6 +20,7 @@ from modules.sd_samplers_common import InterruptedException
 
 from .. import __version__
 from ..core.bank import Bank
+from ..core.batching import Batching
 from ..core.mask import TokenMask
 from ..core.report import PassReport
 from ..core.schedule import Window
@@ -37,6 +38,9 @@ ATTRIBUTE = "lafi_run"
 
 # Recordings outlive the run that made them: that is what they are for.
 bank = Bank()
+
+# What was measured on this machine holds for all runs.
+batching = Batching()
 
 # What the latest finished run did, for the API. Written once a run is over; never read by a run.
 last_run: dict[str, Any] = {}
@@ -298,15 +302,20 @@ def _plan(settings: LafiSettings, sites: tuple[Site, ...], host: Host) -> Plan:
         settings.stream,
         positive_only=settings.rows == "positive",
         refresh=settings.refresh,
-        fused=options.value(options.ONE_BATCH),
+        fused=_fused(),
         context_hook=host.context_hook(),
         upcast=host.upcast_attention(),
     )
 
 
+def _fused() -> bool | Batching:
+    chosen = options.value(options.BATCHING)
+    return batching if chosen == options.AUTO else chosen == options.ONE_BATCH
+
+
 def _replay(host: Host) -> Replay | None:
     bank.budget, bank.place = options.bank_bytes(), options.value(options.BANK_PLACE)
-    bank.projected = options.value(options.PROJECTED)
+    bank.projected = options.PROJECTED.get(options.value(options.BANK_FORM))
     if not options.value(options.REPLAY):
         bank.clear()
         return None

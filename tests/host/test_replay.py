@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,26 +11,35 @@ import torch
 from torch import Tensor
 
 from demo.host import cond_rows_first
+from lafi.core import batching as batching_module
 from lafi.core.bank import Bank
+from lafi.core.batching import REPEATS, Batching
 from lafi.core.mask import TokenMask
 from lafi.core.reference import Reference
 from lafi.core.report import PassReport
 from lafi.core.session import Replay
+from lafi.core.sites import choose_sites
 
 from .harness import SIDE, TOLERANCE, Case
+from .harness import case as harness_case
 
 LEVELS = (6.0, 2.0, 0.5)
 PLANS = [{}, {"strength": 2}, {"positive_only": True}, {"stream": "inversion"}, {"depth": 50}]
 
 
 def run(
-    case: Case, reference: Reference, bank: Bank | None, identity: str = "model", **plan: Any
+    case: Case,
+    reference: Reference,
+    bank: Bank | None,
+    identity: str = "model",
+    levels: tuple[float, ...] = LEVELS,
+    **plan: Any,
 ) -> tuple[list[Tensor], PassReport]:
     """The answers of a run of a few evaluations."""
     replay = None if bank is None else Replay(bank, identity)
     answers = []
     with case.session(reference, replay=replay, **plan) as session:
-        for index, sigma in enumerate(LEVELS):
+        for index, sigma in enumerate(levels):
             session.begin(index, 10, sigma, cond_rows_first)
             answers.append(case.plain(case.target(2, sigma)))
     return answers, session.report
@@ -40,11 +51,11 @@ def mask() -> TokenMask:
     return TokenMask(kept)
 
 
-@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("kept", ["tokens", "keys and values", "masked"])
 @pytest.mark.parametrize("plan", PLANS, ids=str)
-def test_a_replay_agrees_with_a_recording(case: Case, plan: dict[str, Any], masked: bool) -> None:
-    reference = case.reference(mask=mask() if masked else None)
-    bank = Bank()
+def test_a_replay_agrees_with_a_recording(case: Case, plan: dict[str, Any], kept: str) -> None:
+    reference = case.reference(mask=mask() if kept == "masked" else None)
+    bank = Bank(projected=kept == "keys and values")
     fresh, without_bank = run(case, reference, None, **plan)
     first, recording = run(case, reference, bank, **plan)
     again, replaying = run(case, reference, bank, **plan)
@@ -57,24 +68,46 @@ def test_a_replay_agrees_with_a_recording(case: Case, plan: dict[str, Any], mask
     assert replaying.injected == 3
 
 
-@pytest.mark.parametrize("change", ["reference", "mask", "model", "inversion", "weights"])
-def test_what_decides_a_recording_is_part_of_its_key(sd1: Case, change: str) -> None:
-    bank = Bank()
-    run(sd1, sd1.reference(), bank)
-    reference, identity, plan = sd1.reference(), "model", {}
+CHANGES = [
+    "reference", "noise", "prompt", "vector", "mask", "model", "inversion", "deeper",
+    "weights", "level", "size",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_decides_a_recording_is_part_of_its_key(change: str) -> None:
+    case = harness_case("sdxl")
+    bank, reference, identity, plan = Bank(), case.reference(), "model", {"depth": 50}
+    run(case, reference, bank, **plan)
+    assert run(case, reference, bank, **plan)[1].replayed == 3  # nothing has changed
+    levels = LEVELS
     if change == "reference":
-        reference = sd1.reference(seed=3)
+        reference = replace(reference, z0=reference.z0 + 1e-3)
+    elif change == "noise":
+        reference = replace(reference, noise=-reference.noise)
+    elif change in ("prompt", "vector"):
+        name = "context" if change == "prompt" else "vector"
+        text = reference.conditioning
+        reference = replace(
+            reference, conditioning=replace(text, **{name: getattr(text, name) + 1e-3})
+        )
     elif change == "mask":
-        reference = sd1.reference(mask=mask())
+        reference = case.reference(mask=mask())
     elif change == "model":
         identity = "another"
     elif change == "inversion":
-        plan = {"stream": "inversion"}
-    else:
-        weight = sd1.unet.middle_block[1].transformer_blocks[0].attn1.to_q.weight
+        plan["stream"] = "inversion"
+    elif change == "deeper":
+        plan["depth"] = 100
+    elif change == "weights":
+        weight = case.unet.middle_block[1].transformer_blocks[0].attn1.to_q.weight
         with torch.no_grad():
             weight.add_(0)  # written in place, as a merge or a LoRA does
-    report = run(sd1, reference, bank, identity, **plan)[1]
+    elif change == "level":
+        levels = tuple(level * 1.001 for level in LEVELS)
+    else:  # the reference's size
+        reference = replace(reference, z0=reference.z0[..., :8], noise=reference.noise[..., :8])
+    report = run(case, reference, bank, identity, levels=levels, **plan)[1]
     assert (report.recorded, report.replayed) == (3, 0)
 
 
@@ -87,7 +120,7 @@ def test_the_denoise_stream_is_never_replayed(sd1: Case) -> None:
 
 
 def test_a_small_bank_keeps_the_beginning_and_stays_within_its_budget(sd1: Case) -> None:
-    whole = Bank()
+    whole = Bank(projected=False)
     expected = run(sd1, sd1.reference(), whole)[0]
     budget = int(whole.nbytes / len(LEVELS) * 1.5)
     small = Bank(budget)
@@ -120,6 +153,31 @@ def test_a_fused_row_agrees_with_a_separate_pass(case: Case, depth: float, strea
     assert report.recorded == 3
     # The path of an inversion is ten more calls; the reference itself is none.
     assert calls == 3 + (10 if stream == "inversion" else 0)
+
+
+@pytest.mark.parametrize("stream", ["noise", "inversion", "denoise"])
+@pytest.mark.parametrize("faster", [True, False], ids=["one batch", "separate"])
+def test_trials_decide_and_leave_no_trace(monkeypatch, case: Case, faster: bool, stream: str):
+    monkeypatch.setattr(batching_module, "MEASURED", ("cpu",))
+    expected, _ = run(case, case.reference(), None, fused=faster, stream=stream)
+    seconds = itertools.cycle([0, 2, 0, 2, 0, 2, 0, 1, 0, 1, 0, 1] if faster else [0, 1])
+    chosen = Batching(lambda: next(seconds))
+    decoder = choose_sites(case.sites, 100, "decoder")
+    for trials in (2 * (REPEATS + 1), 0):
+        calls = 0
+
+        def count(*_: object) -> None:
+            nonlocal calls
+            calls += 1
+
+        with case.unet.input_blocks[0].register_forward_pre_hook(count):
+            answers, report = run(case, case.reference(), None, fused=chosen, stream=stream)
+        for a, b in zip(answers, expected, strict=True):
+            assert torch.equal(a, b)
+        assert (report.recorded, report.injected, len(report.sites)) == (3, 3, len(decoder))
+        path = 10 if stream == "inversion" else 0
+        # A separate trial is two calls, one batch one; so are the evaluations themselves.
+        assert calls == path + trials // 2 * 3 + len(LEVELS) * (1 if faster else 2)
 
 
 def test_refresh_records_every_so_many_evaluations(sd1: Case) -> None:

@@ -29,7 +29,7 @@ def keys_of(bank: Bank, *keys: tuple) -> list[bool]:
 
 
 def test_finds_what_it_kept_and_only_under_its_key() -> None:
-    bank = Bank(10 * SIZE)
+    bank = Bank(10 * SIZE, projected=False)
     bank.keep(("a", 1.0), recording(5))
     found = bank.find(("a", 1.0), [SITE], CPU)
     assert found is not None
@@ -41,7 +41,7 @@ def test_finds_what_it_kept_and_only_under_its_key() -> None:
 
 
 def test_a_missing_site_is_a_miss_and_is_added() -> None:
-    bank = Bank(10 * SIZE)
+    bank = Bank(10 * SIZE, projected=False)
     bank.keep(("a", 1.0), recording())
     assert bank.find(("a", 1.0), [SITE, "other"], CPU) is None
     bank.keep(("a", 1.0), recording(sites=("other",)))
@@ -83,8 +83,26 @@ def test_keeps_keys_and_values_if_asked() -> None:
     assert bank.nbytes == 2 * SIZE
 
 
+@pytest.mark.parametrize(
+    ("budget", "count", "projected"),
+    # A recording's keys and values are 2 * SIZE; a run of them may take half of the budget.
+    [(4 * SIZE, 1, True), (4 * SIZE - 1, 1, False), (40 * SIZE, 10, True), (40 * SIZE, 11, False)],
+)
+def test_chooses_keys_and_values_where_a_whole_run_of_them_fits(budget, count, projected) -> None:
+    bank = Bank(budget)
+    bank.keep(("a", 1.0), recording(), count)
+    assert bank.nbytes == (2 * SIZE if projected else SIZE)
+
+
+def test_masked_tokens_have_no_keys_and_values_to_keep() -> None:
+    bank, tokens = Bank(10 * SIZE, projected=True), recording()
+    tokens[SITE].outputs.clear()
+    bank.keep(("a", 1.0), tokens)
+    assert bank.nbytes == SIZE
+
+
 def test_what_is_kept_is_a_copy() -> None:
-    bank, tokens = Bank(10 * SIZE), recording(5)
+    bank, tokens = Bank(10 * SIZE, projected=False), recording(5)
     bank.keep(("a", 1.0), tokens)
     tokens[SITE].inputs["keys"].zero_()
     found = bank.find(("a", 1.0), [SITE], CPU)

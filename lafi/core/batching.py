@@ -1,0 +1,109 @@
+"""Whether the reference goes through the UNet as one more row of the picture's own batch, or by
+itself: by itself is less work (it ends at its last recorded site), one more row is fewer kernels.
+
+Which is faster depends on the GPU, so it is measured there, once for each kind of call. The trials'
+answers are thrown away: the evaluation that measured is then made like all others, so that the same
+request gives the same picture.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .reference import Conditioning
+
+# One row more must be this much faster: it needs more memory, and clocks are noisy.
+MARGIN = 0.97
+REPEATS = 3
+# Elsewhere less work is less time.
+MEASURED = ("cuda",)
+
+
+class Batching:
+    """Measures, and remembers what was faster while the process lives."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._fused: dict[Hashable, bool] = {}
+
+    def fuses(
+        self,
+        key: Hashable,
+        device: torch.device,
+        separate: Callable[[], object],
+        fused: Callable[[], object],
+    ) -> bool:
+        """Whether one batch is faster.
+
+        Args:
+            key: everything that decides how long the two take.
+            separate, fused: one evaluation each way.
+        """
+        if device.type not in MEASURED:
+            return False
+        if key not in self._fused:
+            limit = MARGIN * self._seconds(separate, device)
+            try:
+                self._fused[key] = self._seconds(fused, device) < limit
+            except torch.OutOfMemoryError:
+                self._fused[key] = False
+        return self._fused[key]
+
+    def _seconds(self, evaluate: Callable[[], object], device: torch.device) -> float:
+        evaluate()  # warms up: kernels are chosen and memory is taken
+        return min(self._timed(evaluate, device) for _ in range(REPEATS))
+
+    def _timed(self, evaluate: Callable[[], object], device: torch.device) -> float:
+        _wait(device)
+        begun = self._clock()
+        evaluate()
+        _wait(device)
+        return self._clock() - begun
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def accepts_row(args: tuple[Any, ...], kwargs: dict[str, Any], conditioning: Conditioning) -> bool:
+    """Whether a UNet call is one that `add_row` can extend: not if it is handed more than that."""
+    context = kwargs.get("context")
+    return (
+        len(args) <= 2
+        and context is not None
+        and set(kwargs) <= {"timesteps", "context", "y"}
+        and context.shape[1] % conditioning.context.shape[1] == 0
+        and (kwargs.get("y") is None) == (conditioning.vector is None)
+    )
+
+
+def add_row(
+    args: tuple[Any, ...], kwargs: dict[str, Any], row: Tensor, conditioning: Conditioning
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A UNet call with one more row at its end, at the first row's timestep.
+
+    Args:
+        args: (x,) or (x, timesteps): (B, C, h, w) and (B,).
+        kwargs: context (B, L, D); timesteps, y (B, A) where they are.
+        row: (1, C, h, w) the new row's input.
+        conditioning: what it reads beside it.
+    """
+    extended = dict(kwargs)
+    context = kwargs["context"]
+    # A repeated context is the same context: its keys cancel in the softmax as well.
+    times = context.shape[1] // conditioning.context.shape[1]
+    row_context = conditioning.context.to(context).repeat(1, times, 1)
+    extended["context"] = torch.cat([context, row_context])
+    if conditioning.vector is not None:
+        extended["y"] = torch.cat([kwargs["y"], conditioning.vector.to(kwargs["y"])])
+    timesteps = args[1] if len(args) > 1 else kwargs["timesteps"]
+    timesteps = torch.cat([timesteps, timesteps[:1]])
+    if "timesteps" in kwargs:
+        extended["timesteps"] = timesteps
+    return (torch.cat([args[0], row]), timesteps)[: len(args)], extended
