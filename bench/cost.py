@@ -59,8 +59,8 @@ SCHEMES = (
     Scheme("first picture, one batch", {"fused": True}),
     Scheme("first picture, refresh 2", {"refresh": 2}),
     Scheme("first picture, refresh 3", {"refresh": 3}),
-    Scheme("later pictures (replay)", replays=True),
-    Scheme("later pictures, projected", replays=True, projected=True),
+    Scheme("later pictures, tokens kept", replays=True),
+    Scheme("later pictures, keys, values kept", replays=True, projected=True),
     Scheme("later pictures, 30 % mask", replays=True, masked=True),
     Scheme("peer: one row, all layers", layers="all"),
     Scheme("peer: full batch, all layers", None, peer=True),
@@ -100,7 +100,7 @@ class Bench:
             for masked in (False, True)
         }
         self.x = random(2 * batch, 4, side, side).to(device, dtype)
-        self.bank = Bank(2**40)
+        self.bank = Bank(2**40, projected=False)
 
     def call(self, x: Tensor, timestep: float) -> Tensor:
         """The UNet on (B, C, h, w), as a host calls it."""

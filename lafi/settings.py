@@ -131,8 +131,9 @@ BY_NAME = {field.name: field for field in FIELDS}
 PRESETS: dict[str, dict[str, Any]] = {
     "Preset: balanced": {},
     "Preset: more likeness": {"rows": "positive", "strength": 2.0},
+    "Preset: fast": {"refresh": 3},
 }
-PRESET_FIELDS = ("depth", "cutoff", "start", "strength", "rows")
+PRESET_FIELDS = ("depth", "cutoff", "start", "strength", "rows", "refresh")
 
 
 def preset(name: str) -> dict[str, Any]:

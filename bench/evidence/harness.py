@@ -75,6 +75,7 @@ def measure(options: argparse.Namespace) -> dict:
     report["counterfactual"] = {
         each.name: runner.counterfactual(each) for each in chosen if each.name in GRIDS
     }
-    report["stride"] = runner.stride(2 if options.quick else 10)
+    if any(method.refresh > 1 for method in chosen):
+        report["stride"] = runner.stride(2 if options.quick else 10)
     plots.pareto(report["rows"], options.out / "pareto.png")
     return report

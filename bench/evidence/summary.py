@@ -31,9 +31,8 @@ Intervals: 95 %, bootstrap over references.
 
 {differences}
 
-Change of the picture by *Refresh*, relative to LAFI's own: {_strides(report["stride"])}.
-
-Counterfactual grid, shares of variance (chance {1 / 5:.2f}): {_grids(report["counterfactual"])}.
+{_strides(report.get("stride", {}))}Counterfactual grid, shares of variance \
+(chance {1 / 5:.2f}): {_grids(report["counterfactual"])}.
 """
 
 
@@ -80,10 +79,13 @@ def _grids(counterfactual: dict[str, dict[str, float]]) -> str:
 
 
 def _strides(changes: dict[str, dict[int, float]]) -> str:
-    return "; ".join(
+    if not changes:
+        return ""
+    cells = "; ".join(
         f"{name}: " + ", ".join(f"{every}: {100 * v:.0f} %" for every, v in by.items())
         for name, by in changes.items()
     )
+    return f"Change of the picture by *Refresh*, relative to LAFI's own: {cells}.\n\n"
 
 
 def _forced_cell(kind: str, value: float, low: float, high: float) -> str:

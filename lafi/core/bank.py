@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Hashable, Iterator
 from contextlib import contextmanager
 
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from .injection import SiteTokens
+from .memory import free_bytes, out_of_memory
 
 log = logging.getLogger("LAFI")
 Key = tuple[Hashable, ...]
@@ -26,8 +27,8 @@ MIB = 2**20
 CPU_BUDGET = 2048 * MIB
 GPU_SHARE, GPU_FREE = 0.3, 0.5
 # What one run's keys and values may take of the budget, for the bank to choose them by itself:
-# another reference's recordings are worth more than the little work they save.
-PROJECTED_SHARE = 0.5
+# room for ten references. To record one of them anew costs forty times what they save.
+PROJECTED_SHARE = 0.1
 
 
 class Bank:
@@ -42,8 +43,8 @@ class Bank:
         place: ``gpu`` keeps recordings where they were made, ``cpu`` in pinned main memory,
             ``auto`` on the GPU while half of it is free: decoding a picture needs room there too.
         projected: keep keys and values rather than the tokens that they are projected from: twice
-            the memory, a little less work in each replay. None: where a whole run of them fits into
-            half of the budget. Not possible under a token mask.
+            the memory, a little less work in each replay. None: where a whole run of them is a
+            small part of the budget. Not possible under a token mask.
     """
 
     def __init__(
@@ -53,11 +54,16 @@ class Bank:
         projected: bool | None = None,
     ) -> None:
         self.budget, self.place, self.projected = budget, place, projected
-        self.nbytes = 0
         self._recordings: OrderedDict[Key, Tokens] = OrderedDict()
+        self._held: Counter[str] = Counter()  # bytes by type of device
 
     def __len__(self) -> int:
         return len(self._recordings)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held, wherever they are."""
+        return self._held.total()
 
     def find(self, key: Key, sites: Collection[str], device: torch.device) -> Tokens | None:
         """The recording under `key`, on `device`, if it has all of `sites`."""
@@ -78,23 +84,21 @@ class Bank:
             count: how many recordings of this size the run is going to make.
         """
         device = _device(tokens)
-        to_cpu = self._goes_to_cpu(device)
-        budget = self._budget(torch.device("cpu") if to_cpu else device)
+        present = self._take(key)
+        place = _device(present) if present else self._place(device)
+        budget = self._budget(place)
         wanted = self._wanted(tokens, budget / count)
-        present = self._recordings.pop(key, {})
-        self.nbytes -= _size(present)
-        if not self._make_room(_size(wanted) + _size(present), budget, key[:-1]):
-            if present:
-                self._put(key, present)
+        if not self._make_room(_size(present | wanted), budget, key[:-1], place):
+            self._put(key, present)
             return
         with self._bearing_no_memory("keep"):
-            kept = {site: _stored(each, to_cpu) for site, each in wanted.items()}
+            kept = {site: _stored(each, place) for site, each in wanted.items()}
             self._put(key, present | kept)
 
     def clear(self) -> None:
         """Frees everything."""
         self._recordings.clear()
-        self.nbytes = 0
+        self._held.clear()
 
     @contextmanager
     def _bearing_no_memory(self, task: str) -> Iterator[None]:
@@ -102,21 +106,38 @@ class Bank:
         try:
             yield
         except RuntimeError as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             log.warning("no memory to %s the reference's recordings; the bank is emptied.", task)
             self.clear()
 
     def _put(self, key: Key, recording: Tokens) -> None:
-        self._recordings[key] = recording
-        self.nbytes += _size(recording)
+        if recording:
+            self._recordings[key] = recording
+            self._held[_device(recording).type] += _size(recording)
 
-    def _make_room(self, size: int, budget: int, series: Key) -> bool:
-        """Drops recordings of other series until `size` bytes fit; whether they do."""
-        others = [key for key in self._recordings if key[:-1] != series]
-        while self.nbytes + size > budget and others:
-            self.nbytes -= _size(self._recordings.pop(others.pop(0)))
-        return self.nbytes + size <= budget
+    def _take(self, key: Key) -> Tokens:
+        recording = self._recordings.pop(key, {})
+        if recording:
+            self._held[_device(recording).type] -= _size(recording)
+        return recording
+
+    def _make_room(self, size: int, budget: int, series: Key, place: torch.device) -> bool:
+        """Drops recordings of other series in a place until `size` bytes fit; whether they do."""
+        if self._held[place.type] + size <= budget:
+            return True
+        there = {
+            key: _size(each)
+            for key, each in self._recordings.items()
+            if _device(each).type == place.type
+        }
+        others = [key for key in there if key[:-1] != series]
+        needless = self._held[place.type] + size - sum(there[key] for key in others)
+        if needless > budget:  # it never fits
+            return False
+        while self._held[place.type] + size > budget:
+            self._take(others.pop(0))
+        return True
 
     def _wanted(self, tokens: Tokens, budget: float) -> Tokens:
         """The form to keep; `budget`: bytes for each recording of the run."""
@@ -126,27 +147,24 @@ class Bank:
                 return projected
         return {site: SiteTokens(inputs=each.inputs) for site, each in tokens.items()}
 
-    def _budget(self, device: torch.device) -> int:
-        if self.budget is not None:
-            return self.budget
-        held = sum(_size(each) for each in self._recordings.values() if _device(each) == device)
-        return default_budget(device, held)
+    def _budget(self, place: torch.device) -> int:
+        return default_budget(place, self._held["cuda"]) if self.budget is None else self.budget
 
-    def _goes_to_cpu(self, device: torch.device) -> bool:
+    def _place(self, device: torch.device) -> torch.device:
+        """Where a recording made on `device` goes."""
         if device.type != "cuda" or self.place == "gpu":
-            return False
-        if self.place == "cpu":
-            return True
-        free, total = torch.cuda.mem_get_info(device)
-        return free < total * GPU_FREE
+            return device
+        _, total = torch.cuda.mem_get_info(device)
+        if self.place == "auto" and free_bytes(device) >= total * GPU_FREE:
+            return device
+        return torch.device("cpu")
 
 
 def default_budget(device: torch.device, held: int) -> int:
     """Bytes that a bank on `device` may hold, of which it holds `held`: adapts to the machine."""
     if device.type != "cuda":
         return CPU_BUDGET
-    free, _ = torch.cuda.mem_get_info(device)
-    return max(int((free + held) * GPU_SHARE), CPU_BUDGET)
+    return max(int((free_bytes(device) + held) * GPU_SHARE), CPU_BUDGET)
 
 
 def digest(*tensors: Tensor | None) -> str:
@@ -158,11 +176,6 @@ def digest(*tensors: Tensor | None) -> str:
             sha.update(f"{each.dtype}{tuple(each.shape)}".encode() + values.numpy().tobytes())
         sha.update(b"|")
     return sha.hexdigest()[:24]
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    # Main memory has no exception type of its own: PyTorch's allocator says it in words.
-    return isinstance(error, torch.cuda.OutOfMemoryError) or "t allocate memory" in str(error)
 
 
 def _size(recording: Tokens) -> int:
@@ -178,9 +191,9 @@ def _tensors(tokens: SiteTokens) -> Iterator[Tensor]:
     yield from tokens.outputs.values()
 
 
-def _stored(tokens: SiteTokens, to_cpu: bool) -> SiteTokens:
+def _stored(tokens: SiteTokens, place: torch.device) -> SiteTokens:
     # A clone, since a view would keep the whole activation that it was cut from.
-    return _mapped(tokens, lambda t: _pinned(t.cpu()) if to_cpu else t.clone())
+    return _mapped(tokens, lambda t: t.clone() if t.device.type == place.type else _pinned(t.cpu()))
 
 
 def _pinned(tensor: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
 """Whether the reference goes through the UNet as one more row of the picture's own batch, or by
 itself: by itself is less work (it ends at its last recorded site), one more row is fewer kernels.
 
-Which is faster depends on the GPU, so it is measured there, once for each kind of call. The trials'
-answers are thrown away: the evaluation that measured is then made like all others, so that the same
-request gives the same picture.
+Which is faster depends on the GPU, so it can be measured there, once for each kind of call. The
+trials' answers are thrown away: the evaluation that measured is then made like all others, so that
+the same request gives the same picture.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .memory import out_of_memory
 from .reference import Conditioning
 
 # One row more must be this much faster: it needs more memory, and clocks are noisy.
 MARGIN = 0.97
-REPEATS = 3
 # Elsewhere less work is less time.
 MEASURED = ("cuda",)
 
@@ -50,15 +50,18 @@ class Batching:
             limit = MARGIN * self._seconds(separate, device)
             try:
                 self._fused[key] = self._seconds(fused, device) < limit
-            except torch.OutOfMemoryError:
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
                 self._fused[key] = False
         return self._fused[key]
 
+    def avoid(self, key: Hashable) -> None:
+        """From now on separate: one batch failed, for want of memory as a rule."""
+        self._fused[key] = False
+
     def _seconds(self, evaluate: Callable[[], object], device: torch.device) -> float:
         evaluate()  # warms up: kernels are chosen and memory is taken
-        return min(self._timed(evaluate, device) for _ in range(REPEATS))
-
-    def _timed(self, evaluate: Callable[[], object], device: torch.device) -> float:
         _wait(device)
         begun = self._clock()
         evaluate()

@@ -130,7 +130,7 @@ class SiteHook:
             elif mode is Mode.FUSED:
                 # The reference's own row sees its keys twice, which changes nothing: duplicates
                 # cancel in the softmax.
-                self._record(which, args[0][-1:], output[-1:])
+                self._record(which, args[0], output)
                 return self._append(which, module, args[0], output)
             elif mode is Mode.INJECT and self._appends():
                 return self._append(which, module, args[0], output)
@@ -163,18 +163,25 @@ class SiteHook:
         injection = self.injection
         entry = injection.tokens.setdefault(self.site.name, SiteTokens())
         if injection.select is None:
-            entry.outputs[which] = output.detach()
+            entry.outputs[which] = self._row(output)
         if injection.keep_inputs or injection.select is not None:
             # One tensor for both unless a hypernetwork has made them differ.
             shared = which == "values" and given is self._given
             self._given = given if which == "keys" else None
-            entry.inputs[which] = entry.inputs["keys"] if shared else self._kept(given.detach())
+            entry.inputs[which] = entry.inputs["keys"] if shared else self._kept(given)
         if self.site.name == injection.last and 2 in (len(entry.inputs), len(entry.outputs)):
             raise RecordingComplete
 
+    def _row(self, tokens: Tensor) -> Tensor:
+        """The reference's row: of its own pass the only one, of one batch the last."""
+        if self.injection.mode is Mode.RECORD:
+            return tokens.detach()
+        return tokens[-1:].detach().clone()  # a view would keep all rows
+
     def _kept(self, given: Tensor) -> Tensor:
         # Where the host autocasts, the projection itself rounds its input to the UNet's type.
-        kept = given if self.injection.select is None else self.injection.select(given)
+        row = self._row(given)
+        kept = row if self.injection.select is None else self.injection.select(row)
         return kept.to(self.injection.dtype) if torch.is_autocast_enabled() else kept
 
     def _append(

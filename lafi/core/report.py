@@ -51,6 +51,8 @@ class PassReport:
     sites: list[str] = field(default_factory=list)
     evaluations: int = 0
     recorded: int = 0
+    fused: int = 0
+    """How many of the recordings were a row of the picture's own batch."""
     replayed: int = 0
     reused: int = 0
     injected: int = 0
@@ -61,4 +63,5 @@ class PassReport:
     reference_bytes: int = 0
     """Size of the largest recording."""
     peak_bytes: int = 0
-    """Memory that the reference stream added at its worst; on a CPU what it holds."""
+    """Memory that the reference stream added at its worst, as far as that was a new peak of the
+    process; else, and on a CPU, what it holds."""

@@ -252,6 +252,8 @@ class Session:
         injection.mode = Mode.OFF
         latent, self._fused = self._fused, None
         if output is None:  # the UNet failed
+            if latent is not None and isinstance(self.plan.fused, Batching):
+                self.plan.fused.avoid(self._kind_of_call(args[0][:-1]))
             return None
         if injection.touched and not self._counted:
             self._counted = True
@@ -262,6 +264,7 @@ class Session:
         if latent is None:
             return None
         self._runner.advance(latent, self._sigma, output[-1:])
+        self.report.fused += 1
         self._recorded(output.device)
         return output[:-1]
 
@@ -284,10 +287,12 @@ class Session:
     @torch.no_grad()
     def _record(self, x: Tensor, timesteps: Tensor, kwargs: dict[str, Any]) -> None:
         report = self.report
-        before = _allocated(x.device)
+        before, peak = _allocated(x.device), _peak(x.device)
         with self._watch.running(x.device), self._recording():
             self._runner.run(self._sigma, x, timesteps[:1], kwargs)
-        report.peak_bytes = max(report.peak_bytes, _peak(x.device) - before)
+        # The peak's counter is the host's, and not reset: only a new peak tells anything.
+        if _peak(x.device) > peak:
+            report.peak_bytes = max(report.peak_bytes, _peak(x.device) - before)
         self._recorded(x.device)
 
     @contextmanager
@@ -363,6 +368,7 @@ class Session:
         runner, injection = self._runner, self._injection
 
         def separate() -> None:
+            injection.tokens = {}
             with self._recording():
                 latent = runner.latent(self._sigma)
                 runner.answer(latent, self._sigma, x, timesteps[:1], kwargs)
@@ -370,16 +376,19 @@ class Session:
             self.unet.forward(*args, **kwargs)
 
         def fused() -> None:
+            injection.tokens = {}
             row_args, row_kwargs = self._fuse(x, args, kwargs)
             self.unet.forward(*row_args, **row_kwargs)
 
-        context, sites = kwargs["context"].shape, len(self.plan.sites)
-        key = (type(self.unet), x.dtype, x.device, x.shape, context, sites, runner.needs_output)
         try:
-            return self.plan.fused.fuses(key, x.device, separate, fused)
+            return self.plan.fused.fuses(self._kind_of_call(x), x.device, separate, fused)
         finally:
             injection.mode, injection.tokens, self._fused = Mode.OFF, {}, None
             injection.touched.clear()
+
+    def _kind_of_call(self, x: Tensor) -> Hashable:
+        """What decides how long a call takes, as far as it matters for the choice."""
+        return (type(self.unet), x.dtype, x.device, x.shape, self._runner.needs_output)
 
     @torch.no_grad()
     def _fuse(

@@ -13,7 +13,7 @@ BATCHING = "lafi_batching"
 
 # What the choices mean to the core.
 PROJECTED = {"auto": None, "tokens": False, "keys and values": True}
-AUTO, ONE_BATCH = "auto", "one batch"
+AUTO, SEPARATE, ONE_BATCH = "auto", "separate", "one batch"
 
 DEFAULTS: dict[str, Any] = {
     STOP_ON_ERROR: True,
@@ -21,7 +21,9 @@ DEFAULTS: dict[str, Any] = {
     BANK_MB: 0,
     BANK_PLACE: "auto",
     BANK_FORM: AUTO,
-    BATCHING: AUTO,
+    # Not auto: trials call the UNet more often than other extensions may expect, and pay only where
+    # a GPU is left idle by a small batch.
+    BATCHING: SEPARATE,
 }
 
 
@@ -62,7 +64,7 @@ def register() -> None:
         BANK_FORM,
         "Form of recordings",
         "keys and values: twice the memory, a little less time for each later picture; "
-        "auto: where a run of them takes at most half of the memory for recordings",
+        "auto: where a run of them takes at most a tenth of the memory for recordings",
         gr.Radio,
         {"choices": list(PROJECTED)},
     )
@@ -70,9 +72,9 @@ def register() -> None:
         BATCHING,
         "The reference's way through the model",
         "one batch: a row of the picture's own batch; saves time on GPUs that a small batch does "
-        "not fill, needs more memory at once; auto: measured once on a GPU, else separate",
+        "not fill, needs more memory at once; auto: tried out on a GPU, else separate",
         gr.Radio,
-        {"choices": [AUTO, "separate", ONE_BATCH]},
+        {"choices": [SEPARATE, ONE_BATCH, AUTO]},
     )
 
 

@@ -22,7 +22,7 @@ from PIL import Image
 
 SEED = 7
 # Defaults of LAFI's options that the tests change; not every host's API lists extensions' options.
-UNLISTED = {"lafi_stop_on_error": True}
+UNLISTED = {"lafi_stop_on_error": True, "lafi_bank_form": "auto", "lafi_batching": "auto"}
 
 
 class Picture:

@@ -13,7 +13,7 @@ from torch import Tensor
 from demo.host import cond_rows_first
 from lafi.core import batching as batching_module
 from lafi.core.bank import Bank
-from lafi.core.batching import REPEATS, Batching
+from lafi.core.batching import Batching
 from lafi.core.mask import TokenMask
 from lafi.core.reference import Reference
 from lafi.core.report import PassReport
@@ -157,13 +157,19 @@ def test_a_fused_row_agrees_with_a_separate_pass(case: Case, depth: float, strea
 
 @pytest.mark.parametrize("stream", ["noise", "inversion", "denoise"])
 @pytest.mark.parametrize("faster", [True, False], ids=["one batch", "separate"])
-def test_trials_decide_and_leave_no_trace(monkeypatch, case: Case, faster: bool, stream: str):
+def test_trials_decide_and_leave_no_trace(
+    monkeypatch, case: Case, faster: bool, stream: str
+) -> None:
     monkeypatch.setattr(batching_module, "MEASURED", ("cpu",))
-    expected, _ = run(case, case.reference(), None, fused=faster, stream=stream)
-    seconds = itertools.cycle([0, 2, 0, 2, 0, 2, 0, 1, 0, 1, 0, 1] if faster else [0, 1])
+    # Low enough for the denoise stream to run by itself from the first evaluation on.
+    plan = {"stream": stream, "levels": (2.0, 1.0, 0.5)}
+    expected, _ = run(case, case.reference(), None, fused=faster, **plan)
+    seconds = itertools.cycle([0, 2, 0, 1] if faster else [0, 1])
     chosen = Batching(lambda: next(seconds))
-    decoder = choose_sites(case.sites, 100, "decoder")
-    for trials in (2 * (REPEATS + 1), 0):
+    sites = len(choose_sites(case.sites, 100, "decoder"))
+    path = 10 if stream == "inversion" else 0
+    # Both ways are tried twice; a separate trial is two calls of the UNet, and so is an evaluation.
+    for trials in (6, 0):
         calls = 0
 
         def count(*_: object) -> None:
@@ -171,13 +177,52 @@ def test_trials_decide_and_leave_no_trace(monkeypatch, case: Case, faster: bool,
             calls += 1
 
         with case.unet.input_blocks[0].register_forward_pre_hook(count):
-            answers, report = run(case, case.reference(), None, fused=chosen, stream=stream)
+            answers, report = run(case, case.reference(), None, fused=chosen, **plan)
         for a, b in zip(answers, expected, strict=True):
             assert torch.equal(a, b)
-        assert (report.recorded, report.injected, len(report.sites)) == (3, 3, len(decoder))
-        path = 10 if stream == "inversion" else 0
-        # A separate trial is two calls, one batch one; so are the evaluations themselves.
-        assert calls == path + trials // 2 * 3 + len(LEVELS) * (1 if faster else 2)
+        assert (report.recorded, report.injected, len(report.sites)) == (3, 3, sites)
+        assert report.fused == (3 if faster else 0)
+        assert calls == path + trials + 3 * (1 if faster else 2)
+
+
+def test_one_batch_that_fails_is_not_tried_again(monkeypatch, sd1: Case) -> None:
+    monkeypatch.setattr(batching_module, "MEASURED", ("cpu",))
+    seconds = itertools.cycle([0, 2, 0, 1])
+    chosen = Batching(lambda: next(seconds))
+    assert run(sd1, sd1.reference(), None, fused=chosen)[1].fused == 3
+
+    def fail(module: object, args: tuple[Tensor, ...]) -> None:
+        if args[0].shape[0] == 3:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    with sd1.unet.input_blocks[0].register_forward_pre_hook(fail):
+        with pytest.raises(torch.cuda.OutOfMemoryError):
+            run(sd1, sd1.reference(), None, fused=chosen)
+        report = run(sd1, sd1.reference(), None, fused=chosen)[1]
+    assert (report.recorded, report.fused) == (3, 0)
+
+
+@pytest.mark.parametrize("projected", [False, True])
+def test_one_batch_fills_the_bank_as_a_separate_pass_does(case: Case, projected: bool) -> None:
+    separate, fused = Bank(projected=projected), Bank(projected=projected)
+    expected, _ = run(case, case.reference(), separate)
+    assert run(case, case.reference(), fused, fused=True)[1].fused == 3
+    assert fused.nbytes == separate.nbytes > 0
+    replayed, report = run(case, case.reference(), fused, fused=True)
+    assert (report.replayed, report.fused) == (3, 0)
+    for a, b in zip(replayed, expected, strict=True):
+        torch.testing.assert_close(a, b, **TOLERANCE)
+
+
+def test_one_batch_keeps_the_reference_row_alone(sd1: Case) -> None:
+    with sd1.session(sd1.reference(), fused=True) as session:
+        session.begin(0, 1, 2.0, cond_rows_first)
+        sd1.plain(sd1.target(8))
+        tokens = session._injection.tokens.values()
+        held = [t for each in tokens for t in each.outputs.values()]
+    assert held
+    for each in held:
+        assert each.untyped_storage().nbytes() == each.numel() * each.element_size()
 
 
 def test_refresh_records_every_so_many_evaluations(sd1: Case) -> None:

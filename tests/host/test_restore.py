@@ -113,7 +113,9 @@ def test_after_a_failure_nothing_is_left(case: Case, plan: dict[str, Any], durin
     check_failure(case, plan, during, RuntimeError("in a layer"))
 
 
-@pytest.mark.parametrize("failure", [torch.OutOfMemoryError("no memory"), SkippedError()], ids=str)
+@pytest.mark.parametrize(
+    "failure", [torch.cuda.OutOfMemoryError("no memory"), SkippedError()], ids=str
+)
 @pytest.mark.parametrize("during", [1, 2], ids=["reference pass", "target pass"])
 @pytest.mark.parametrize("plan", PLANS[:3], ids=str)
 def test_whatever_the_failure(
