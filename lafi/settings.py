@@ -131,7 +131,7 @@ BY_NAME = {field.name: field for field in FIELDS}
 PRESETS: dict[str, dict[str, Any]] = {
     "Preset: balanced": {},
     "Preset: more likeness": {"rows": "positive", "strength": 2.0},
-    "Preset: fast": {"refresh": 3},
+    "Preset: fast": {"refresh": 2},
 }
 PRESET_FIELDS = ("depth", "cutoff", "start", "strength", "rows", "refresh")
 
