@@ -17,10 +17,11 @@ from demo.host import unhooked_forward
 from demo.model import sd_alphas_cumprod
 from lafi.core.bank import Bank
 from lafi.core.mask import TokenMask
+from lafi.core.plan import Plan, Replay
 from lafi.core.reference import Conditioning, Reference
 from lafi.core.report import PassReport
 from lafi.core.schedule import Window
-from lafi.core.session import Plan, Replay, Session
+from lafi.core.session import Session
 from lafi.core.sites import choose_sites, find_sites
 from lafi.core.stream import NoiseSchedule
 

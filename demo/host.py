@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from lafi.core.plan import Plan
 from lafi.core.reference import Conditioning, Reference
 from lafi.core.report import PassReport
 from lafi.core.schedule import Window
-from lafi.core.session import Plan, Session
+from lafi.core.session import Session
 from lafi.core.sites import choose_sites, find_sites
 from lafi.core.stream import NoiseSchedule
 from lafi.settings import LafiSettings

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from lafi.core.plan import Plan
 from lafi.core.schedule import Window
-from lafi.core.session import Plan
 from lafi.core.sites import DECODER, ENCODER, Site, choose_sites, find_sites
 
 # Weight on reference keys that makes the target's own keys vanish: keys and values are replaced.

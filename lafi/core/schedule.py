@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+# Into how many parts an adaptive sampler's run is divided.
+POSITIONS = 1000
 
 
 @dataclass(frozen=True)
@@ -29,3 +33,25 @@ class Window:
     def count(self, total: int) -> int:
         """In how many of `total` evaluations injection is on."""
         return sum(self.contains(index, total) for index in range(total))
+
+
+class AdaptiveProgress:
+    """How far the run of an adaptive sampler is, by the logarithm of the noise level; never goes
+    back.
+
+    Args:
+        lowest: logarithm of the model's lowest noise level, where the run ends.
+    """
+
+    def __init__(self, lowest: float) -> None:
+        self._lowest = lowest
+        self._top, self._furthest = -math.inf, 0
+
+    def position(self, sigma: float) -> int:
+        """Out of `POSITIONS`, at noise level `sigma`."""
+        level = math.log(max(sigma, 1e-10))
+        self._top = max(self._top, level)
+        span = self._top - self._lowest
+        share = (self._top - level) / span if span > 0 else 0.0
+        self._furthest = max(self._furthest, int(share * POSITIONS))
+        return self._furthest

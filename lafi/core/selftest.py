@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from .bank import Bank
 from .mask import TokenMask
+from .plan import Plan, Replay
 from .reference import Conditioning, Reference, UNetForward
 from .report import PassReport
 from .schedule import Window
-from .session import Plan, Replay, Session
+from .session import Session
 from .sites import DECODER, choose_sites, find_sites
 from .stream import scale_input
 

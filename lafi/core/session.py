@@ -11,81 +11,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import LafiError
-from .bank import Bank, Key
+from .bank import Key
 from .batching import Batching, accepts_row, add_row
-from .injection import ContextHook, Injection, Mode, RecordingComplete, SiteHook
+from .injection import Injection, Mode, RecordingComplete, SiteHook
+from .memory import allocated_bytes, peak_bytes
+from .plan import Plan, Replay
 from .reference import Reference, ReferenceRunner, UNetForward
 from .report import PassReport, Stopwatch
-from .schedule import Window
-from .sites import Site
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a pass does.
-
-    Attributes:
-        sites: the sites that inject.
-        window: when.
-        strength: weight on the reference's keys.
-        stream: noise, inversion or denoise.
-        positive_only: inject in cond rows only.
-        refresh: record anew every so many evaluations; 1 is exact.
-        fused: let the reference be one more row of the target's own UNet call where possible; a
-            `Batching` does it where that is faster.
-        context_hook: the host's own treatment of a context before to_k and to_v.
-        upcast: compute weighted attention in float32.
-    """
-
-    sites: tuple[Site, ...]
-    window: Window = field(default_factory=Window)
-    strength: float = 1.0
-    stream: str = "noise"
-    positive_only: bool = False
-    refresh: int = 1
-    fused: bool | Batching = False
-    context_hook: ContextHook | None = None
-    upcast: bool = False
-
-    def estimate(self, unet: nn.Module, height: int, width: int) -> int:
-        """Bytes of the reference's keys and values at a latent size; no mask assumed."""
-        top: Any = next(unet.parameters())
-        channels = next(each for each in unet.modules() if isinstance(each, nn.Conv2d)).out_channels
-        total = 0
-        for site in self.sites:
-            key: Any = site.module.to_k
-            # Channels grow with the downsampling in all UNets of this layout.
-            factor = max(1, key.in_features // channels)
-            tokens = math.ceil(height / factor) * math.ceil(width / factor)
-            total += 2 * tokens * key.out_features * top.element_size()
-        return total
-
-
-# Into how many parts an adaptive sampler's run is divided.
-POSITIONS = 1000
+from .schedule import POSITIONS, AdaptiveProgress
 
 # (number of rows, kwargs of the UNet call) -> for each row whether it is a cond row
 RowKinds = Callable[[int, dict[str, Any]], list[bool]]
-
-
-@dataclass(frozen=True)
-class Replay:
-    """Where recordings are kept, and what they depend on beside the reference itself.
-
-    Attributes:
-        bank: the recordings.
-        identity: model, weight patches and whatever else decides what the UNet answers now.
-    """
-
-    bank: Bank
-    identity: Hashable
 
 
 class Session:
@@ -129,7 +71,7 @@ class Session:
         self._counted = False
         self._fused: Tensor | None = None
         self._refreshed: int | None = None
-        self._top_level, self._furthest = -math.inf, 0
+        self._progress = AdaptiveProgress(reference.schedule.log_sigmas[0])
         self._parameters = list(unet.parameters()) if replay else []
 
     def begin(
@@ -153,7 +95,7 @@ class Session:
         self._ready = self._counted = False
         self._injection.touched.clear()
         if adaptive:
-            index, total = self._position(sigma), POSITIONS
+            index, total = self._progress.position(sigma), POSITIONS
         if not self.report.evaluations:
             self._check_window(total)
         self.report.evaluations += 1
@@ -212,16 +154,6 @@ class Session:
                 f"{window.start:g} % and cutoff {window.cutoff:g} %.",
                 "Widen the window, or raise the number of steps.",
             )
-
-    def _position(self, sigma: float) -> int:
-        """How far the run is, by the logarithm of the noise level; never goes back."""
-        levels = self.reference.schedule.log_sigmas
-        level = math.log(max(sigma, 1e-10))
-        self._top_level = max(self._top_level, level)
-        span = self._top_level - levels[0]
-        share = (self._top_level - level) / span if span > 0 else 0.0
-        self._furthest = max(self._furthest, int(share * POSITIONS))
-        return self._furthest
 
     def _before_call(
         self, unet: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -287,12 +219,12 @@ class Session:
     @torch.no_grad()
     def _record(self, x: Tensor, timesteps: Tensor, kwargs: dict[str, Any]) -> None:
         report = self.report
-        before, peak = _allocated(x.device), _peak(x.device)
+        before, peak = allocated_bytes(x.device), peak_bytes(x.device)
         with self._watch.running(x.device), self._recording():
             self._runner.run(self._sigma, x, timesteps[:1], kwargs)
         # The peak's counter is the host's, and not reset: only a new peak tells anything.
-        if _peak(x.device) > peak:
-            report.peak_bytes = max(report.peak_bytes, _peak(x.device) - before)
+        if peak_bytes(x.device) > peak:
+            report.peak_bytes = max(report.peak_bytes, peak_bytes(x.device) - before)
         self._recorded(x.device)
 
     @contextmanager
@@ -404,11 +336,3 @@ class Session:
 
 def _all_positive(rows: int, kwargs: dict[str, Any]) -> list[bool]:
     return [True] * rows
-
-
-def _allocated(device: torch.device) -> int:
-    return torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
-
-
-def _peak(device: torch.device) -> int:
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0

@@ -22,9 +22,11 @@ from .. import __version__
 from ..core.bank import Bank
 from ..core.batching import Batching
 from ..core.mask import TokenMask
+from ..core.plan import Plan, Replay
+from ..core.reference import Reference
 from ..core.report import PassReport
 from ..core.schedule import Window
-from ..core.session import Plan, Reference, Replay, Session
+from ..core.session import Session
 from ..core.sites import Site, choose_sites, describe_sites, find_sites
 from ..errors import LafiError, invalid
 from ..hosts import find_host

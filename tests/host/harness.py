@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from demo.bundled import BasicTransformerBlock, UNetModel
 from demo.host import cond_rows_first, unhooked_forward
 from demo.model import build_unet, fill_zero_layers, sd_alphas_cumprod, sharpen_attention
+from lafi.core.plan import Plan, Replay
 from lafi.core.reference import Conditioning, Reference
 from lafi.core.report import PassReport
-from lafi.core.session import Plan, Replay, RowKinds, Session
+from lafi.core.session import RowKinds, Session
 from lafi.core.sites import Site, choose_sites, find_sites
 from lafi.core.stream import NoiseSchedule, scale_input
 

@@ -15,9 +15,9 @@ from lafi.core import batching as batching_module
 from lafi.core.bank import Bank
 from lafi.core.batching import Batching
 from lafi.core.mask import TokenMask
+from lafi.core.plan import Replay
 from lafi.core.reference import Reference
 from lafi.core.report import PassReport
-from lafi.core.session import Replay
 from lafi.core.sites import choose_sites
 
 from .harness import SIDE, TOLERANCE, Case
