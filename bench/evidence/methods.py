@@ -108,6 +108,7 @@ class RandomTokens:
 
 WHOLE = depth(100)
 DEFAULT = "LAFI 100 %, 0-80"  # the paper's
+STRONG = "LAFI, positive rows, strength 2"  # the page's preset for more likeness
 
 
 def grid() -> Iterator[Method]:
@@ -130,7 +131,7 @@ METHODS: tuple[Method, ...] = (
     Method("LAFI, positive rows, 0-100", WHOLE, cutoff=100, positive_only=True),
     Method("LAFI, positive rows, 8-80", WHOLE, start=8, positive_only=True),
     Method("LAFI, positive rows, mask", WHOLE, positive_only=True, masked=True),
-    Method("LAFI, positive rows, strength 2", WHOLE, strength=2, positive_only=True),
+    Method(STRONG, WHOLE, strength=2, positive_only=True),
     Method("LAFI, positive rows, strength 4", WHOLE, strength=4, positive_only=True),
     *(
         Method(f"LAFI {d} %, positive rows, strength 2", depth(d), strength=2, positive_only=True)
@@ -142,14 +143,8 @@ METHODS: tuple[Method, ...] = (
     Method("LAFI, subject mask", WHOLE, masked=True),
     *(Method(f"LAFI, refresh {every}", WHOLE, refresh=every) for every in (2, 3, 4)),
     *(
-        Method(
-            f"LAFI, positive rows, strength 2, refresh {every}",
-            WHOLE,
-            strength=2,
-            positive_only=True,
-            refresh=every,
-        )
-        for every in (2, 3, 4)
+        Method(f"{STRONG}, refresh {n}", WHOLE, strength=2, positive_only=True, refresh=n)
+        for n in (2, 3, 4)
     ),
     Method("LAFI, reference prompt", WHOLE, captioned=True),
     Method("LAFI, reference keys AdaIN", WHOLE, keys_adain=True),
@@ -171,5 +166,4 @@ METHODS: tuple[Method, ...] = (
     Method("control: another identity", WHOLE, reference="another identity"),
     Method("control: reference in the target's pose", WHOLE, reference="same pose"),
 )
-STRONG = "LAFI, positive rows, strength 2"  # the page's preset for more likeness
 GRIDS = (DEFAULT, "LAFI 100 %, 16-80", "all layers, fixed noise")  # get a counterfactual grid

@@ -8,14 +8,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from .methods import WHOLE, Method
+from .methods import DEFAULT, METHODS, STRONG, Method
 from .run import Sampler, Trial
 
 EVERY = (2, 3, 4)
-BASES = (
-    Method("rows both", WHOLE),
-    Method("rows positive, strength 2", WHOLE, strength=2, positive_only=True),
-)
+BASES = tuple(method for method in METHODS if method.name in (DEFAULT, STRONG))
 
 
 def stride(sampler: Sampler, trials: Sequence[Trial]) -> dict[str, dict[int, float]]:

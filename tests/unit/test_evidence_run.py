@@ -30,12 +30,16 @@ def folder(tmp_path_factory):
 
 
 def test_quick_run_writes_table_plot_and_grids(folder, tmp_path):
-    names = ["none", DEFAULT, "LAFI, subject mask", "LAFI, reference noise x0.5"]
+    names = ["none", DEFAULT, "LAFI, subject mask", "LAFI, reference noise x0.5", "LAFI, refresh 2"]
     files = ["--toy", str(folder), "--out", str(tmp_path)]
     main(["--quick", "--jobs", "2", *files, "--methods", *names])
     report = json.loads((tmp_path / "evidence.json").read_text())
     assert set(report["rows"]) == set(names)
     assert set(report["differences"]) == {"none", DEFAULT}
+    for changes in report["stride"].values():
+        assert set(changes) == {"2", "3", "4"}
+        assert all(change > 0 for change in changes.values())
+    assert "Change of the picture by *Refresh*" in (tmp_path / "evidence.md").read_text()
     assert set(report["teacher-forced"]) == {"none", "same identity", "another identity"}
     for values in report["rows"].values():
         for value, low, high in values.values():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lafi.core.schedule import Window
+from lafi.core.schedule import POSITIONS, AdaptiveProgress, Window
 
 PERCENT = st.integers(0, 100)
 TOTAL = st.integers(1, 200)
@@ -40,3 +42,20 @@ def test_the_default_is_the_first_eighty_percent() -> None:
 def test_more_evaluations_than_announced(total: int, more: int) -> None:
     assert Window(0, 100).contains(total + more, total)
     assert not Window(0, 99).contains(total + more, total)
+
+
+@given(PERCENT, PERCENT, TOTAL)
+def test_it_counts_the_evaluations_within(start: int, cutoff: int, total: int) -> None:
+    window = Window(start, cutoff)
+    assert window.count(total) == sum(window.contains(index, total) for index in range(total))
+
+
+def test_adaptive_progress_goes_by_the_logarithm_and_never_back() -> None:
+    progress = AdaptiveProgress(math.log(0.01))
+    levels = (100.0, 1.0, 10.0, 0.01, 0.0)
+    found = [progress.position(level) for level in levels]
+    assert found == sorted(found)
+    assert found[0] == 0
+    assert abs(found[1] - POSITIONS / 2) <= 1
+    assert found[2] == found[1]  # a rejected step's level lies higher
+    assert found[3] >= POSITIONS - 1
