@@ -2,41 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from demo.bundled import CrossAttention, UNetModel, sdp_attention
+from demo.bundled import SGMUNetModel, UNetModel
 from demo.model import fill_zero_layers
 
 ADM = 2816
-
-
-class SDXLUNet(UNetModel):
-    """ldm's UNet with SDXL's layout: transformers of depth 0, 2 and 10 by level, and a vector of
-    sizes. ldm's transformer takes one context for each block, sgm's one for all."""
-
-    DEPTH = 10
-
-    def __init__(self, **layout: Any) -> None:
-        with contextlib.redirect_stdout(io.StringIO()):  # it tells that it has a label embedding
-            layout["context_dim"] = [layout["context_dim"]] * self.DEPTH
-            super().__init__(num_classes="continuous", transformer_depth=self.DEPTH, **layout)
-        width = 4 * self.model_channels
-        self.label_emb = nn.Sequential(nn.Linear(ADM, width), nn.SiLU(), nn.Linear(width, width))
-        for module in list(self.modules()):
-            blocks = getattr(module, "transformer_blocks", None)
-            if blocks is not None and module.in_channels == 2 * self.model_channels:
-                del blocks[2:]
-
-    def forward(
-        self, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None = None
-    ) -> Tensor:
-        return super().forward(x, timesteps, [context] * self.DEPTH, y)
 
 
 @dataclass(frozen=True)
@@ -57,9 +32,9 @@ class Shape:
 
     def build(self, device: str, dtype: torch.dtype) -> nn.Module:
         """The UNet, with random weights that let attention reach the output."""
-        kind = SDXLUNet if self.vector else UNetModel
+        kind = SGMUNetModel if self.vector else UNetModel
         with torch.device(device):
-            unet = kind(image_size=self.side, **self.layout).eval().requires_grad_(False)
+            unet = kind(**self.layout).eval().requires_grad_(False)
             if device != "meta":
                 fill_zero_layers(unet, std=0.02)
         unet.dtype = dtype  # ldm casts the UNet's input to it
@@ -70,21 +45,24 @@ _COMMON = {
     "in_channels": 4,
     "out_channels": 4,
     "num_res_blocks": 2,
-    "use_spatial_transformer": True,
-    "legacy": False,
 }
 _SD15 = _COMMON | {
     "attention_resolutions": [4, 2, 1],
     "channel_mult": [1, 2, 4, 4],
     "num_heads": 8,
     "transformer_depth": 1,
+    "use_spatial_transformer": True,
+    "legacy": False,
+    "image_size": 64,
 }
 _SDXL = _COMMON | {
     "attention_resolutions": [4, 2],
     "channel_mult": [1, 2, 4],
-    "num_heads": -1,
     "num_head_channels": 64,
+    "transformer_depth": [0, 2, 10],
     "use_linear_in_transformer": True,
+    "num_classes": "sequential",
+    "adm_in_channels": ADM,
 }
 
 FULL = (
@@ -95,14 +73,3 @@ SMALL = (
     Shape("SD1.5 small 256x256", 32, 64, 0, _SD15 | {"model_channels": 64, "context_dim": 64}),
     Shape("SDXL small 256x256", 32, 64, ADM, _SDXL | {"model_channels": 64, "context_dim": 64}),
 )
-
-
-@contextlib.contextmanager
-def fused_attention() -> Any:
-    """ldm's attention on torch's fused kernel, as the WebUIs run it."""
-    original = CrossAttention.forward
-    CrossAttention.forward = sdp_attention
-    try:
-        yield
-    finally:
-        CrossAttention.forward = original

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from PIL import Image, ImageDraw
 
+from demo.bundled import fused_attention
+
 from . import cost, models
 
 ROW, LABEL, SCALE = 22, 360, 160
@@ -25,7 +27,7 @@ def collect(options: argparse.Namespace) -> dict[str, Any]:
         "multiply-adds": {},
         "seconds": {},
     }
-    with models.fused_attention():
+    with fused_attention():
         for shape in models.FULL:
             for batch in options.batch:
                 counted = cost.count(shape, batch, options.steps)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from lafi.settings import LafiSettings
 
-from .bundled import CrossAttention, sdp_attention
+from .bundled import fused_attention
 from .checkpoint import TOY, load_checkpoint
 from .grid import DemoError, difference, draw_figure, draw_grid, read_picture, to_picture, to_tensor
 from .host import SAMPLERS, EmbeddedHost, Request
@@ -122,11 +122,11 @@ def _requests(arguments: argparse.Namespace) -> tuple[Request, Request]:
 def _embedded(
     arguments: argparse.Namespace, request: Request, other: Request, given: Image.Image | None
 ) -> tuple[list[tuple[Image.Image, str]], str]:
-    CrossAttention.forward = sdp_attention  # as the WebUIs do by default
     model = load_checkpoint(arguments.checkpoint) if arguments.checkpoint else random_model()
     makes_reference = given is None and other.prompt != ""
     runs = 1 + len(CELLS) + makes_reference
-    with _progress(runs * request.evaluations, "model evaluations") as bar:
+    progress = _progress(runs * request.evaluations, "model evaluations")
+    with fused_attention(), progress as bar:
         host = EmbeddedHost(model, bar.update)
         if makes_reference:
             reference = to_picture(host.generate(other)[0])

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
 import torch
 
-from demo.bundled import CrossAttention, sdp_attention
+from demo.bundled import fused_attention
 
 from . import harness
 
-CASES = {
-    "sd1": None,
-    "sd1, fused attention": sdp_attention,
-    "sd1 checkpointing": None,
-    "sd2": sdp_attention,
-    "sdxl": sdp_attention,
-}
+CASES = [
+    "sd1",
+    "sd1, fused attention",
+    "sd1 checkpointing",
+    "sd2, fused attention",
+    "sdxl",
+    "sdxl, fused attention",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -30,12 +32,11 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(params=CASES)
-def case(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> harness.Case:
-    """A UNet; behind its attention stands ldm's own forward, or torch's as the WebUIs put it."""
-    attention = CASES[request.param]
-    if attention is not None:
-        monkeypatch.setattr(CrossAttention, "forward", attention)
-    return harness.case(request.param.partition(",")[0])
+def case(request: pytest.FixtureRequest) -> Iterator[harness.Case]:
+    """A UNet; behind its attention stands its own forward, or torch's as the WebUIs put it."""
+    layout, _, fused = request.param.partition(", ")
+    with fused_attention() if fused else contextlib.nullcontext():
+        yield harness.case(layout)
 
 
 @pytest.fixture

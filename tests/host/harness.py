@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from demo.bundled import BasicTransformerBlock, UNetModel
+from demo.bundled import SGMUNetModel
 from demo.host import cond_rows_first, unhooked_forward
 from demo.model import build_unet, fill_zero_layers, sd_alphas_cumprod, sharpen_attention
 from lafi.core.plan import Plan, Replay
@@ -28,44 +27,23 @@ SCHEDULE = NoiseSchedule.from_alphas(sd_alphas_cumprod())
 TOLERANCE = {"rtol": 1e-3, "atol": 1e-4}
 
 
-class SDXLLayout(UNetModel):
-    """ldm's UNet with SDXL's layout: deeper transformers further down, and a vector of sizes.
-
-    ldm's transformer takes one context per block, sgm's one for all.
-    """
-
-    DEPTHS = (0, 2, 3)
-
-    def __init__(self, **layout: Any) -> None:
-        with contextlib.redirect_stdout(io.StringIO()):  # it tells that it has a label embedding
-            super().__init__(num_classes="continuous", transformer_depth=2, **layout)
-        width = 4 * self.model_channels
-        self.label_emb = nn.Sequential(nn.Linear(VECTOR, width), nn.SiLU(), nn.Linear(width, width))
-        for module in list(self.modules()):
-            blocks = getattr(module, "transformer_blocks", None)
-            if blocks is not None and module.in_channels == width:
-                heads = blocks[0].attn1.heads
-                blocks.append(
-                    BasicTransformerBlock(width, heads, width // heads, context_dim=WIDTH)
-                )
-
-    def forward(
-        self, x: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None = None
-    ) -> Tensor:
-        return super().forward(x, timesteps, [context] * max(self.DEPTHS), y)
-
-
 LAYOUTS: dict[str, dict[str, Any]] = {
     "sd1": {},
     "sd1 checkpointing": {"use_checkpoint": True},
     "sd2": {"num_heads": -1, "num_head_channels": 16, "use_linear_in_transformer": True},
-    "sdxl": {
-        "channel_mult": [1, 2, 4],
-        "attention_resolutions": [4, 2],
-        "num_heads": -1,
-        "num_head_channels": 16,
-        "use_linear_in_transformer": True,
-    },
+}
+# sgm's own class, as it is configured for SDXL.
+SDXL: dict[str, Any] = {
+    "in_channels": 4,
+    "out_channels": 4,
+    "num_res_blocks": 2,
+    "channel_mult": [1, 2, 4],
+    "attention_resolutions": [4, 2],
+    "num_head_channels": 16,
+    "transformer_depth": [0, 2, 3],
+    "use_linear_in_transformer": True,
+    "num_classes": "sequential",
+    "adm_in_channels": VECTOR,
 }
 
 
@@ -164,25 +142,16 @@ class Case:
 @functools.cache
 def case(name: str) -> Case:
     """The UNet of a layout; its weights are random, and none is zero."""
-    layout = {"model_channels": 32, "context_dim": WIDTH, **LAYOUTS[name]}
+    layout = {"model_channels": 32, "context_dim": WIDTH}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        unet = SDXLLayout(**_sdxl(layout)).eval() if name == "sdxl" else build_unet(**layout)
+        if name == "sdxl":
+            unet = SGMUNetModel(**layout, **SDXL).eval()
+        else:
+            unet = build_unet(**layout, **LAYOUTS[name])
         fill_zero_layers(unet, std=0.1)
         sharpen_attention(unet, gain=3)
     return Case(name, unet, "v" if name == "sd2" else "eps")
-
-
-def _sdxl(layout: dict[str, Any]) -> dict[str, Any]:
-    return layout | {
-        "image_size": 32,
-        "in_channels": 4,
-        "out_channels": 4,
-        "num_res_blocks": 2,
-        "use_spatial_transformer": True,
-        "context_dim": [WIDTH] * max(SDXLLayout.DEPTHS),
-        "legacy": False,
-    }
 
 
 @dataclass

@@ -111,6 +111,22 @@ def test_what_decides_a_recording_is_part_of_its_key(change: str) -> None:
     assert (report.recorded, report.replayed) == (3, 0)
 
 
+def test_the_type_of_the_input_is_part_of_the_key(sd1: Case) -> None:
+    bank = Bank()
+
+    def recorded(dtype: torch.dtype) -> int:
+        target = sd1.target(2, 2.0)
+        with sd1.session(sd1.reference(), replay=Replay(bank, "model")) as session:
+            session.begin(0, 10, 2.0, cond_rows_first)
+            with torch.autocast("cpu", torch.bfloat16):
+                sd1.plain(replace(target, latent=target.latent.to(dtype)))
+        return session.report.recorded
+
+    assert recorded(torch.float32) == 1
+    assert recorded(torch.bfloat16) == 1
+    assert recorded(torch.float32) == recorded(torch.bfloat16) == 0
+
+
 def test_the_denoise_stream_is_never_replayed(sd1: Case) -> None:
     bank = Bank()
     for _ in range(2):
