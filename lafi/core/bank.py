@@ -9,18 +9,18 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Collection, Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-from .injection import SiteTokens
+from .injection import SiteTokens, Tokens
 from .memory import free_bytes, out_of_memory
+from .transfer import Prefetch, to_main_memory
 
 log = logging.getLogger("LAFI")
 Key = tuple[Hashable, ...]
-Tokens = dict[str, SiteTokens]
 
 MIB = 2**20
 # Enough for about 20 evaluations of SDXL at 1024x1024 in half precision.
@@ -56,6 +56,7 @@ class Bank:
         self.budget, self.place, self.projected = budget, place, projected
         self._recordings: OrderedDict[Key, Tokens] = OrderedDict()
         self._held: Counter[str] = Counter()  # bytes by type of device
+        self._prefetch = Prefetch()
 
     def __len__(self) -> int:
         return len(self._recordings)
@@ -66,13 +67,17 @@ class Bank:
         return self._held.total()
 
     def find(self, key: Key, sites: Collection[str], device: torch.device) -> Tokens | None:
-        """The recording under `key`, on `device`, if it has all of `sites`."""
+        """The recording under `key`, on `device` or on its way there, if it has all of `sites`.
+
+        The key names the device that it was made on, so that nothing else reads what may still be
+        on its way to main memory.
+        """
         recording = self._recordings.get(key)
         if recording is None or not all(site in recording for site in sites):
             return None
         self._recordings.move_to_end(key)
         with self._bearing_no_memory("bring back"):
-            return {site: _moved(recording[site], device) for site in sites}
+            return self._prefetch.bring({site: recording[site] for site in sites}, device)
         return None
 
     def keep(self, key: Key, tokens: Tokens, count: int = 1) -> None:
@@ -183,34 +188,9 @@ def _size(recording: Tokens) -> int:
 
 
 def _device(tokens: Tokens) -> torch.device:
-    return next(_tensors(next(iter(tokens.values())))).device
-
-
-def _tensors(tokens: SiteTokens) -> Iterator[Tensor]:
-    yield from tokens.inputs.values()
-    yield from tokens.outputs.values()
+    return next(next(iter(tokens.values())).tensors()).device
 
 
 def _stored(tokens: SiteTokens, place: torch.device) -> SiteTokens:
     # A clone, since a view would keep the whole activation that it was cut from.
-    return _mapped(tokens, lambda t: t.clone() if t.device.type == place.type else _pinned(t.cpu()))
-
-
-def _pinned(tensor: Tensor) -> Tensor:
-    try:
-        return tensor.pin_memory()
-    except RuntimeError:  # systems limit pinned memory; ordinary memory serves, a little slower
-        return tensor
-
-
-def _moved(tokens: SiteTokens, device: torch.device) -> SiteTokens:
-    return _mapped(tokens, lambda t: t.to(device, non_blocking=True))
-
-
-def _mapped(tokens: SiteTokens, change: Callable[[Tensor], Tensor]) -> SiteTokens:
-    """Every tensor changed once: keys and values may share one."""
-    changed = {id(t): change(t) for t in _tensors(tokens)}
-    return SiteTokens(
-        {which: changed[id(t)] for which, t in tokens.inputs.items()},
-        {which: changed[id(t)] for which, t in tokens.outputs.items()},
-    )
+    return tokens.mapped(lambda t: t.clone() if t.device.type == place.type else to_main_memory(t))

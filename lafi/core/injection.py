@@ -45,16 +45,38 @@ class SiteTokens:
     Attributes:
         inputs: (1, M, C) what the projection was given; kept for a bank, and under a token mask.
         outputs: (1, M, D) what it answered; projected from `inputs` when absent.
+        arrival: to be called before they are used, where they are still being copied.
     """
 
     inputs: dict[str, Tensor] = field(default_factory=dict)
     outputs: dict[str, Tensor] = field(default_factory=dict)
+    arrival: Callable[[], None] | None = None
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Each one once: keys and values usually share their input."""
+        return iter({id(t): t for t in (*self.inputs.values(), *self.outputs.values())}.values())
 
     def nbytes(self) -> int:
-        """Memory held; keys and values usually share their input."""
-        held = {id(t): t for t in (*self.inputs.values(), *self.outputs.values())}
-        return sum(each.numel() * each.element_size() for each in held.values())
+        """Memory held."""
+        return sum(each.numel() * each.element_size() for each in self.tensors())
 
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> SiteTokens:
+        """The same with every tensor changed, once."""
+        changed = {id(t): change(t) for t in self.tensors()}
+        return SiteTokens(
+            {which: changed[id(t)] for which, t in self.inputs.items()},
+            {which: changed[id(t)] for which, t in self.outputs.items()},
+        )
+
+    def receive(self) -> None:
+        """Waits until they have arrived."""
+        if self.arrival is not None:
+            self.arrival()
+            self.arrival = None
+
+
+# The reference in each site, by the site's name.
+Tokens = dict[str, SiteTokens]
 
 # context (B, N, C) -> what the host feeds to to_k and to_v (hypernetworks change it)
 ContextHook = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -84,7 +106,7 @@ class Injection:
     keep_inputs: bool = False
     dtype: torch.dtype = torch.float32
     mode: Mode = Mode.OFF
-    tokens: dict[str, SiteTokens] = field(default_factory=dict)
+    tokens: Tokens = field(default_factory=dict)
     rows: Tensor | None = None
     last: str | None = None
     touched: set[str] = field(default_factory=set)
@@ -190,6 +212,7 @@ class SiteHook:
         entry = self.injection.tokens.get(self.site.name)
         if entry is None:
             return None
+        entry.receive()
         if which not in entry.outputs:
             with self._off():
                 entry.outputs[which] = module(entry.inputs[which].to(given))

@@ -249,13 +249,13 @@ class Session:
         report.peak_bytes = max(report.peak_bytes, held)
         if self._replay is not None and self._runner.repeatable:
             count = math.ceil(self._expected / self.plan.refresh)
-            self._replay.bank.keep(self._key(), tokens, count)
+            self._replay.bank.keep(self._key(device), tokens, count)
 
     def _replays(self, x: Tensor) -> bool:
         if self._replay is None or not self._runner.repeatable:
             return False
         names = [site.name for site in self.plan.sites]
-        found = self._replay.bank.find(self._key(), names, x.device)
+        found = self._replay.bank.find(self._key(x.device), names, x.device)
         if found is None:
             return False
         self._injection.tokens = found
@@ -263,7 +263,7 @@ class Session:
         self.report.replayed += 1
         return True
 
-    def _key(self) -> Key:
+    def _key(self, device: torch.device) -> Key:
         """Everything that decides what a recording of this evaluation holds."""
         assert self._replay is not None
         return (
@@ -271,6 +271,7 @@ class Session:
             # A weight that is written in place (LoRA, merges) moves its version on.
             sum(0 if each.is_inference() else each._version for each in self._parameters),
             self._runner.digest(),
+            device,
             self._injection.dtype,
             self._sigma,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -76,6 +77,11 @@ class Case:
     name: str
     unet: nn.Module
     prediction: str
+    device: str = "cpu"
+
+    def to(self, device: str) -> Case:
+        """The same on another device, with a UNet of its own."""
+        return replace(self, unet=copy.deepcopy(self.unet).to(device), device=device)
 
     @functools.cached_property
     def sites(self) -> tuple[Site, ...]:
@@ -104,12 +110,13 @@ class Case:
         return Reference(row.latent, zeros, conditioning, SCHEDULE, self.prediction)
 
     def plain(self, target: Target) -> Tensor:
-        """The UNet's answer (B, 4, 16, 16)."""
-        extra = {} if target.vector is None else {"y": target.vector}
+        """The UNet's answer (B, 4, 16, 16), on the CPU."""
+        extra = {} if target.vector is None else {"y": target.vector.to(self.device)}
         level = torch.full((len(target.latent),), SCHEDULE.timestep(target.sigma))
-        x = scale_input(target.latent, target.sigma)
+        x = scale_input(target.latent, target.sigma).to(self.device)
+        context = target.context.to(self.device)
         with torch.no_grad():
-            return self.unet(x, level, context=target.context, **extra)
+            return self.unet(x, level.to(self.device), context=context, **extra).cpu()
 
     def session(
         self,

@@ -8,6 +8,7 @@ import torch
 from lafi.core import bank as bank_module
 from lafi.core.bank import Bank, digest
 from lafi.core.injection import SiteTokens
+from lafi.core.transfer import Prefetch
 
 CPU = torch.device("cpu")
 SITE = "output_blocks.3"
@@ -133,7 +134,7 @@ NO_MEMORY = [
 ]
 
 
-@pytest.mark.parametrize("task", ["_stored", "_moved"])
+@pytest.mark.parametrize("task", [(bank_module, "_stored"), (Prefetch, "bring")])
 @pytest.mark.parametrize("error", NO_MEMORY, ids=["gpu", "library", "main memory"])
 def test_without_memory_the_bank_gives_up_and_not_the_picture(monkeypatch, task, error) -> None:
     kept = Bank(10 * SIZE)
@@ -143,7 +144,7 @@ def test_without_memory_the_bank_gives_up_and_not_the_picture(monkeypatch, task,
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(bank_module, task, fail)
+        patch.setattr(*task, fail)
         kept.keep(("a", 2.0), recording())
         assert keys_of(kept, ("a", 1.0), ("a", 2.0)) == [False, False]
     assert len(kept) == kept.nbytes == 0

@@ -1,0 +1,120 @@
+"""Copies to a GPU run beside its work, and are waited for just before they are used.
+
+A `meta` device stands in for the GPU and a list of calls for its streams; the real thing is in
+`tests/host/test_gpu.py`.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from lafi.core import transfer
+from lafi.core.injection import SiteTokens
+from lafi.core.transfer import Prefetch
+
+CPU, META = torch.device("cpu"), torch.device("meta")
+
+
+class Stream:
+    """Writes down what it is told."""
+
+    def __init__(self, name: str, log: list[tuple]) -> None:
+        self.name, self.log, self.events = name, log, 0
+
+    def wait_stream(self, other: Stream) -> None:
+        self.log.append((self.name, "waits for", other.name))
+
+    def record_event(self) -> int:
+        self.events += 1
+        return self.events
+
+    def wait_event(self, event: int) -> None:
+        self.log.append((self.name, "waits for copy", event))
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
+    """What the streams were told, in order."""
+    calls: list[tuple] = []
+    computing = Stream("computing", calls)
+
+    @contextmanager
+    def on(stream: Stream):
+        calls.append((stream.name, "begins"))
+        yield
+        calls.append((stream.name, "ends"))
+
+    def made(device: torch.device) -> Stream:
+        calls.append(("copying", "is made"))
+        return Stream("copying", calls)
+
+    fake = SimpleNamespace(Stream=made, current_stream=lambda device: computing, stream=on)
+    monkeypatch.setattr(transfer, "cuda", fake)
+    monkeypatch.setattr(transfer, "ASYNCHRONOUS", ("meta",))
+    monkeypatch.setattr(
+        torch.Tensor,
+        "record_stream",
+        lambda tensor, stream: calls.append((stream.name, "uses", tensor.shape[0])),
+        raising=False,
+    )
+    return calls
+
+
+def recording() -> dict[str, SiteTokens]:
+    """Two sites, told apart by the first size of their tensors; the first has two."""
+    shared = torch.zeros(3)
+    return {
+        "first": SiteTokens(outputs={"keys": torch.zeros(1), "values": torch.zeros(2)}),
+        "second": SiteTokens(inputs={"keys": shared, "values": shared}),
+    }
+
+
+def test_copies_run_beside_the_work_and_each_site_waits_for_its_own(log: list[tuple]) -> None:
+    prefetch = Prefetch()
+    brought = prefetch.bring(recording(), META)
+    assert {t.device for each in brought.values() for t in each.tensors()} == {META}
+    # Nothing of the computing stream waits yet.
+    assert log == [
+        ("copying", "is made"),
+        ("copying", "waits for", "computing"),
+        ("copying", "begins"),
+        ("copying", "ends"),
+    ]
+    log.clear()
+    brought["second"].receive()
+    assert log == [("computing", "waits for copy", 2), ("computing", "uses", 3)]
+    log.clear()
+    brought["first"].receive()
+    assert log == [
+        ("computing", "waits for copy", 1),
+        ("computing", "uses", 1),
+        ("computing", "uses", 2),
+    ]
+    log.clear()
+    brought["first"].receive()  # once is enough
+    assert log == []
+    prefetch.bring(recording(), META)
+    assert ("copying", "is made") not in log
+
+
+def test_what_is_there_already_needs_no_stream(log: list[tuple]) -> None:
+    there = {site: each.mapped(lambda t: t.to(META)) for site, each in recording().items()}
+    for tokens, device in ((there, META), (recording(), CPU)):
+        brought = Prefetch().bring(tokens, device)
+        assert all(each.arrival is None for each in brought.values())
+        assert [list(each.inputs) for each in brought.values()] == [[], ["keys", "values"]]
+    assert log == []
+
+
+def test_where_memory_cannot_be_pinned_ordinary_memory_serves(monkeypatch) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(torch, "empty_like", fail)
+    given = torch.arange(3.0)
+    kept = transfer.to_main_memory(given)
+    assert torch.equal(kept, given)
