@@ -90,7 +90,7 @@ def _change(losses: list[float], plain: list[float]) -> tuple[float, float, floa
 def _forced(toy: Toy, target: Picture, reference: Picture | None, time: int) -> float:
     if reference is None:
         return _loss(toy, [target], [caption(target)], time)
-    schedule = NoiseSchedule(toy.alphas_cumprod)
+    schedule = NoiseSchedule.from_alphas(toy.alphas_cumprod)
     z0 = toy.autoencoder.encode(render_batch([reference])) * SCALE_FACTOR
     noise = torch.randn(z0.shape, generator=torch.Generator().manual_seed(5))
     stream = Reference(z0, noise, Conditioning(toy.context([""])), schedule, "v")

@@ -69,7 +69,7 @@ class Sampler:
 
     def __init__(self, toy: Toy, steps: int = STEPS, guidance: float = GUIDANCE) -> None:
         self.toy, self.steps, self.guidance = toy, steps, guidance
-        self.schedule = NoiseSchedule(toy.alphas_cumprod)
+        self.schedule = NoiseSchedule.from_alphas(toy.alphas_cumprod)
         times = torch.linspace(999, 0, steps + 1).round().long()
         self.times, self.alphas = times.tolist(), toy.alphas_cumprod[times].tolist()
 

@@ -29,10 +29,15 @@ class NoiseSchedule:
 
     Args:
         sigmas: (T,) rising noise levels, one for each timestep.
+
+    Raises:
+        ValueError: they do not rise (alphas, or levels in a sampler's order).
     """
 
     def __init__(self, sigmas: Tensor) -> None:
         self.log_sigmas: list[float] = sigmas.detach().cpu().double().log().tolist()
+        if self.log_sigmas != sorted(self.log_sigmas):
+            raise ValueError("a schedule's noise levels must rise with the timesteps")
 
     @classmethod
     def from_alphas(cls, alphas_cumprod: Tensor) -> NoiseSchedule:

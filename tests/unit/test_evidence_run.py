@@ -1,19 +1,22 @@
 """The whole harness on an untrained model: it runs, counts right and writes its files."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from bench.evidence import gates
 from bench.evidence.harness import main
-from bench.evidence.methods import DEFAULT, METHODS
-from bench.evidence.run import Sampler, draw_trials
+from bench.evidence.methods import DEFAULT, METHODS, WHOLE, Method
+from bench.evidence.run import Sampler, _Rows, draw_trials
+from lafi.core.reference import Conditioning
 from training import autoencoder, export
 from training.diffusion import Model
 from training.export import TARGET
 from training.judges import Judges
 from training.load import load_toy
+from training.nets import LATENT
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +61,22 @@ def test_every_method_changes_the_picture_and_leaves_no_hook(folder):
     for method in METHODS[1:]:
         assert not torch.equal(sampler.run(method, trial, [0]), plain), method.name
     assert torch.equal(sampler.run(METHODS[0], trial, [0]), plain)
+
+
+def test_a_row_with_half_the_noise_is_read_at_the_timestep_of_that_level(folder):
+    toy = load_toy(folder / "toy.safetensors")
+    z0 = torch.ones(1, *LATENT)
+    row = _Rows(z0, Method("half", WHOLE, noise=0.5), Sampler(toy).schedule, None)
+    seen = []
+    unet = SimpleNamespace(forward=lambda x, timesteps, context: seen.extend([x, timesteps]))
+    row.forward(unet, z0, torch.tensor([500, 500]), Conditioning(toy.context([""])), {})
+    x, timesteps = seen
+    alpha = float(toy.alphas_cumprod[500])
+    sigma = 0.5 * ((1 - alpha) / alpha) ** 0.5
+    torch.testing.assert_close(x, (z0 + sigma * row.noise) / (1 + sigma**2) ** 0.5)
+    # Of the model's own levels, the nearest.
+    levels = ((1 - toy.alphas_cumprod) / toy.alphas_cumprod) ** 0.5
+    assert abs(int((levels - sigma).abs().argmin()) - float(timesteps[0])) < 1
 
 
 def test_prompts_differ_from_the_reference_in_action_and_wall():

@@ -33,6 +33,14 @@ Z0, NOISE, MEAN = (torch.randn(SHAPE, generator=GENERATOR, dtype=torch.float64) 
 SPREAD = 0.7
 
 
+@pytest.mark.parametrize(
+    "falling", [ALPHAS, SCHEDULE.levels(14, 5)[::-1]], ids=["alphas", "levels"]
+)
+def test_a_schedule_must_rise(falling: Tensor | list[float]) -> None:
+    with pytest.raises(ValueError, match="must rise"):
+        NoiseSchedule(torch.as_tensor(falling))
+
+
 def ideal_denoiser(x: Tensor, sigma: float) -> Tensor:
     """The exact denoiser of data with mean `MEAN` and standard deviation `SPREAD`: linear in x."""
     return (SPREAD**2 * x + sigma**2 * MEAN) / (SPREAD**2 + sigma**2)
