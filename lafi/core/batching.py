@@ -87,14 +87,19 @@ def accepts_row(args: tuple[Any, ...], kwargs: dict[str, Any], conditioning: Con
 
 
 def add_row(
-    args: tuple[Any, ...], kwargs: dict[str, Any], row: Tensor, conditioning: Conditioning
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    row: Tensor,
+    timestep: Tensor,
+    conditioning: Conditioning,
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """A UNet call with one more row at its end, at the first row's timestep.
+    """A UNet call with one more row at its end.
 
     Args:
         args: (x,) or (x, timesteps): (B, C, h, w) and (B,).
         kwargs: context (B, L, D); timesteps, y (B, A) where they are.
         row: (1, C, h, w) the new row's input.
+        timestep: (1,) where it is; whole or not.
         conditioning: what it reads beside it.
     """
     extended = dict(kwargs)
@@ -106,7 +111,7 @@ def add_row(
     if conditioning.vector is not None:
         extended["y"] = torch.cat([kwargs["y"], conditioning.vector.to(kwargs["y"])])
     timesteps = args[1] if len(args) > 1 else kwargs["timesteps"]
-    timesteps = torch.cat([timesteps, timesteps[:1]])
+    timesteps = torch.cat([timesteps, timestep])
     if "timesteps" in kwargs:
         extended["timesteps"] = timesteps
     return (torch.cat([args[0], row]), timesteps)[: len(args)], extended

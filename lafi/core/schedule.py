@@ -30,9 +30,10 @@ class Window:
         begun = index * 100 >= self.start * total
         return begun and (self.cutoff >= 100 or index * 100 < self.cutoff * total)
 
-    def count(self, total: int) -> int:
-        """In how many of `total` evaluations injection is on."""
-        return sum(self.contains(index, total) for index in range(total))
+    def count(self, total: int, first: int = 0, end: int | None = None) -> int:
+        """In how many of `total` evaluations, from `first` to before `end`, injection is on."""
+        end = total if end is None else min(end, total)
+        return sum(self.contains(index, total) for index in range(first, end))
 
 
 class AdaptiveProgress:

@@ -23,6 +23,7 @@ from .injection import Injection, Mode, RecordingComplete, SiteHook
 from .memory import allocated_bytes, peak_bytes
 from .plan import Plan, Replay
 from .reference import Reference, ReferenceRunner, UNetForward
+from .refresh import Refresh
 from .report import PassReport, Stopwatch
 from .schedule import POSITIONS, AdaptiveProgress
 
@@ -64,13 +65,12 @@ class Session:
         )
         self._handles: list[Any] = []
         self._watch = Stopwatch()
-        self._index, self._sigma = 0, 0.0
+        self._refresh = Refresh(plan.refresh, reference.schedule)
         self._expected = 1  # evaluations within the window
         self._row_kinds: RowKinds = _all_positive
         self._ready = False
         self._counted = False
         self._fused: Tensor | None = None
-        self._refreshed: int | None = None
         self._progress = AdaptiveProgress(reference.schedule.log_sigmas[0])
         self._parameters = list(unet.parameters()) if replay else []
 
@@ -89,8 +89,7 @@ class Session:
         Raises:
             LafiError: `empty_window`, at the start of a run that would never inject.
         """
-        self._index, self._sigma = index, sigma
-        self._row_kinds = row_kinds
+        evaluation, self._row_kinds = index, row_kinds
         self._runner.announce(sigma, total)
         self._ready = self._counted = False
         self._injection.touched.clear()
@@ -99,6 +98,9 @@ class Session:
         if not self.report.evaluations:
             self._check_window(total)
         self.report.evaluations += 1
+        served = self.plan.window.count(total, index, index + self.plan.refresh)
+        # A stream with a path of its own is where it is.
+        self._refresh.begin(evaluation, sigma, total, served if self._runner.repeatable else 1)
         if self.plan.window.contains(index, total):
             self._install()
         else:
@@ -106,9 +108,9 @@ class Session:
             self.report.skipped += 1
 
     def reference_latent(self) -> Tensor:
-        """The reference stream's latent (1, C, h, w) in this evaluation, in variance-exploding
-        form; known from the first UNet call on."""
-        return self._runner.latent(self._sigma)
+        """The reference stream's latent (1, C, h, w) of a recording made in this evaluation, in
+        variance-exploding form; known from the first UNet call on."""
+        return self._runner.latent(self._refresh.level)
 
     def close(self) -> None:
         """Takes every hook and tensor away; safe at any time, any number of times."""
@@ -169,10 +171,9 @@ class Session:
             self._ready = True
             if not (self._keeps_last() or self._replays(x)):
                 injection.tokens = {}
-                self._refreshed = self._index
                 self._open(x, timesteps, kwargs)
                 if self._fusable(args, kwargs) and self._fuses(x, timesteps, args, kwargs):
-                    return self._fuse(x, args, kwargs)
+                    return self._fuse(x, timesteps, args, kwargs)
                 self._record(x, timesteps, kwargs)
         injection.mode = Mode.INJECT
         return None
@@ -195,7 +196,7 @@ class Session:
                 self.report.sites = [name for name in names if name in injection.touched]
         if latent is None:
             return None
-        self._runner.advance(latent, self._sigma, output[-1:])
+        self._runner.advance(latent, self._refresh.level, output[-1:])
         self.report.fused += 1
         self._recorded(output.device)
         return output[:-1]
@@ -204,9 +205,7 @@ class Session:
 
     def _keeps_last(self) -> bool:
         """Whether the latest recording is still fresh enough."""
-        if self._refreshed is None or not self._injection.tokens:
-            return False
-        if self._index - self._refreshed >= self.plan.refresh:
+        if self._refresh.due or not self._injection.tokens:
             return False
         self.report.reused += 1
         return True
@@ -221,11 +220,17 @@ class Session:
         report = self.report
         before, peak = allocated_bytes(x.device), peak_bytes(x.device)
         with self._watch.running(x.device), self._recording():
-            self._runner.run(self._sigma, x, timesteps[:1], kwargs)
+            self._runner.run(self._refresh.level, x, self._timestep(timesteps), kwargs)
         # The peak's counter is the host's, and not reset: only a new peak tells anything.
         if peak_bytes(x.device) > peak:
             report.peak_bytes = max(report.peak_bytes, peak_bytes(x.device) - before)
         self._recorded(x.device)
+
+    def _timestep(self, timesteps: Tensor) -> Tensor:
+        """The reference's (1,), as the UNet reads it."""
+        own = self._refresh.timestep
+        # Fractional, also where the sampler itself counts in whole timesteps.
+        return timesteps[:1] if own is None else torch.full((1,), own, device=timesteps.device)
 
     @contextmanager
     def _recording(self) -> Iterator[None]:
@@ -244,6 +249,7 @@ class Session:
         """Counts a recording, and hands it to the bank."""
         report, tokens = self.report, self._injection.tokens
         report.recorded += 1
+        self._refresh.made()
         held = sum(each.nbytes() for each in tokens.values())
         report.reference_bytes = max(report.reference_bytes, held)
         report.peak_bytes = max(report.peak_bytes, held)
@@ -259,7 +265,7 @@ class Session:
         if found is None:
             return False
         self._injection.tokens = found
-        self._refreshed = self._index
+        self._refresh.made()
         self.report.replayed += 1
         return True
 
@@ -273,7 +279,7 @@ class Session:
             self._runner.digest(),
             device,
             self._injection.dtype,
-            self._sigma,
+            self._refresh.level,
         )
 
     # ---- one batch ----------------------------------------------------------------------------
@@ -298,19 +304,19 @@ class Session:
         """Whether to, for a call that allows it; leaves nothing behind of what it tries."""
         if not isinstance(self.plan.fused, Batching):
             return self.plan.fused
-        runner, injection = self._runner, self._injection
+        runner, injection, level = self._runner, self._injection, self._refresh.level
 
         def separate() -> None:
             injection.tokens = {}
             with self._recording():
-                latent = runner.latent(self._sigma)
-                runner.answer(latent, self._sigma, x, timesteps[:1], kwargs)
+                latent = runner.latent(level)
+                runner.answer(latent, level, x, self._timestep(timesteps), kwargs)
             injection.mode = Mode.INJECT
             self.unet.forward(*args, **kwargs)
 
         def fused() -> None:
             injection.tokens = {}
-            row_args, row_kwargs = self._fuse(x, args, kwargs)
+            row_args, row_kwargs = self._fuse(x, timesteps, args, kwargs)
             self.unet.forward(*row_args, **row_kwargs)
 
         try:
@@ -325,14 +331,16 @@ class Session:
 
     @torch.no_grad()
     def _fuse(
-        self, x: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, x: Tensor, timesteps: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The call with the reference as its last row."""
-        self._fused = self._runner.latent(self._sigma)
+        level = self._refresh.level
+        self._fused = self._runner.latent(level)
         self._injection.last = None
         self._injection.mode = Mode.FUSED
-        row = self._runner.row(self._fused, self._sigma, x)
-        return add_row(args, kwargs, row, self.reference.conditioning)
+        row = self._runner.row(self._fused, level, x)
+        timestep = self._timestep(timesteps)
+        return add_row(args, kwargs, row, timestep, self.reference.conditioning)
 
 
 def _all_positive(rows: int, kwargs: dict[str, Any]) -> list[bool]:

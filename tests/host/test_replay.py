@@ -17,10 +17,11 @@ from lafi.core.batching import Batching
 from lafi.core.mask import TokenMask
 from lafi.core.plan import Replay
 from lafi.core.reference import Reference
+from lafi.core.refresh import Refresh
 from lafi.core.report import PassReport
 from lafi.core.sites import choose_sites
 
-from .harness import SIDE, TOLERANCE, Case
+from .harness import SCHEDULE, SIDE, TOLERANCE, Case
 from .harness import case as harness_case
 
 LEVELS = (6.0, 2.0, 0.5)
@@ -151,9 +152,11 @@ def test_a_small_bank_keeps_the_beginning_and_stays_within_its_budget(sd1: Case)
 
 
 @pytest.mark.parametrize("stream", ["noise", "inversion", "denoise"])
-@pytest.mark.parametrize("depth", [100, 25])
-def test_a_fused_row_agrees_with_a_separate_pass(case: Case, depth: float, stream: str) -> None:
-    plan = {"depth": depth, "stream": stream}
+@pytest.mark.parametrize(("depth", "refresh"), [(100, 1), (25, 1), (100, 2)])
+def test_a_fused_row_agrees_with_a_separate_pass(
+    case: Case, depth: float, refresh: int, stream: str
+) -> None:
+    plan = {"depth": depth, "stream": stream, "refresh": refresh}
     separate, _ = run(case, case.reference(), None, **plan)
     calls = 0
 
@@ -166,7 +169,7 @@ def test_a_fused_row_agrees_with_a_separate_pass(case: Case, depth: float, strea
     handle.remove()
     for a, b in zip(fused, separate, strict=True):
         torch.testing.assert_close(a, b, **TOLERANCE)
-    assert report.recorded == 3
+    assert report.recorded == report.fused == (3 if refresh == 1 else 2)
     # The path of an inversion is ten more calls; the reference itself is none.
     assert calls == 3 + (10 if stream == "inversion" else 0)
 
@@ -242,9 +245,43 @@ def test_one_batch_keeps_the_reference_row_alone(sd1: Case) -> None:
 
 
 def test_refresh_records_every_so_many_evaluations(sd1: Case) -> None:
-    exact, _ = run(sd1, sd1.reference(), None)
-    reused, report = run(sd1, sd1.reference(), None, refresh=2)
+    bank = Bank()
+    answers, report = run(sd1, sd1.reference(), bank, refresh=2)
     assert (report.recorded, report.reused, report.injected) == (2, 1, 3)
-    assert torch.equal(reused[0], exact[0])
-    assert not torch.allclose(reused[1], exact[1], **TOLERANCE)
-    assert torch.equal(reused[2], exact[2])
+    # One recording for the first two, at the level between them.
+    schedule = sd1.reference().schedule
+    first, *_ = (schedule.timestep(level) for level in LEVELS)
+    middle = schedule.sigma(first - first / 10 / 2)
+    [one, other] = (key[-1] for key in bank._recordings)
+    assert one == pytest.approx(middle) != LEVELS[0]
+    assert other < LEVELS[2]
+    again, report = run(sd1, sd1.reference(), bank, refresh=2)
+    assert (report.recorded, report.replayed, report.reused) == (0, 2, 1)
+    for a, b in zip(again, answers, strict=True):
+        torch.testing.assert_close(a, b, **TOLERANCE)
+
+
+@pytest.mark.parametrize("stream", ["noise", "inversion"])
+def test_a_recording_in_the_middle_is_nearer_to_what_it_stands_for(
+    sd1: Case, monkeypatch: pytest.MonkeyPatch, stream: str
+) -> None:
+    times = [500.0, 450.0, 400.0, 350.0, 300.0, 250.0, 200.0, 150.0]
+    plan = {"stream": stream, "levels": tuple(SCHEDULE.sigma(time) for time in times)}
+
+    def change(**changed: int) -> float:
+        answers, _ = run(sd1, sd1.reference(), None, **plan, **changed)
+        return sum(float((a - b).square().mean()) for a, b in zip(answers, exact, strict=True))
+
+    exact, _ = run(sd1, sd1.reference(), None, **plan)
+    centred = change(refresh=3)
+    monkeypatch.setattr(Refresh, "_pace", lambda refresh, total: 0)  # each at its first level
+    assert 0 < centred < 0.7 * change(refresh=3)
+
+
+def test_the_denoise_stream_is_recorded_where_it_is(sd1: Case) -> None:
+    plan = {"stream": "denoise", "refresh": 2}
+    with sd1.session(sd1.reference(), **plan) as session:
+        for index, sigma in enumerate((2.0, 1.0, 0.5)):
+            session.begin(index, 10, sigma, cond_rows_first)
+            sd1.plain(sd1.target(2, sigma))
+            assert session._refresh.level == sigma

@@ -1,0 +1,65 @@
+"""Where one recording of the reference serves several evaluations: when it is made, at which level.
+
+What a reference with fixed noise looks like to the UNet changes smoothly with the noise level. So a
+recording is made at the level in the middle of the evaluations that it serves, which is nearer to
+all of them than the level of the first (docs/evidence.md, "Refresh", has the figures).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from .stream import NoiseSchedule
+
+
+class Refresh:
+    """The state of one pass.
+
+    Args:
+        every: how many evaluations a recording serves; with 1 its level is the evaluation's own.
+        schedule: the model's timesteps and noise levels.
+
+    Attributes:
+        level: the noise level of a recording that is made in this evaluation.
+        timestep: the same as a timestep; None where it is the evaluation's own.
+    """
+
+    def __init__(self, every: int, schedule: NoiseSchedule) -> None:
+        self.every = every
+        self.level = 0.0
+        self.timestep: float | None = None
+        self._schedule = schedule
+        self._seen: deque[float] = deque(maxlen=every + 1)  # timesteps
+        self._index = 0
+        self._made: int | None = None
+
+    def begin(self, index: int, sigma: float, total: int, served: int) -> None:
+        """Takes an evaluation's level.
+
+        Args:
+            total: the run's evaluations, as far as known.
+            served: how many evaluations a recording would serve that is made in this one.
+        """
+        self._index = index
+        self._seen.append(self._schedule.timestep(sigma))
+        self.level, self.timestep = sigma, None
+        if served > 1:
+            self.timestep = max(self._seen[-1] + self._pace(total) * (served - 1) / 2, 0)
+            self.level = self._schedule.sigma(self.timestep)
+
+    def made(self) -> None:
+        """A recording was made, or brought back, in this evaluation."""
+        self._made = self._index
+
+    @property
+    def due(self) -> bool:
+        """Whether the latest recording has served its time."""
+        return self._made is None or self._index - self._made >= self.every
+
+    def _pace(self, total: int) -> float:
+        """Timesteps from one evaluation to the next, falling: as the last few went, or, at first,
+        as if the whole run went evenly."""
+        seen = self._seen
+        if len(seen) == 1:
+            return -seen[0] / total
+        return min((seen[-1] - seen[0]) / (len(seen) - 1), 0)
