@@ -59,7 +59,7 @@ SCHEMES = (
     Scheme("first picture, separate pass"),
     Scheme("first picture, one batch", {"fused": True}),
     Scheme("first picture, refresh 2", {"refresh": 2}),
-    Scheme("first picture, refresh 3", {"refresh": 3}),
+    Scheme("first picture, refresh 4", {"refresh": 4}),
     Scheme("later pictures, tokens kept", replays=True),
     Scheme("later pictures, keys, values kept", replays=True, projected=True),
     Scheme("later pictures, 30 % mask", replays=True, masked=True),

@@ -100,7 +100,7 @@ def test_presets_set_the_controls(open_page):
     page.wait(lambda: page.choice("rows") == "both", "the other preset")
     assert page.number("strength") == 1
     page.click(page.lafi("ui_preset_fast"))
-    page.wait(lambda: page.number("refresh") == 2, "the fast preset")
+    page.wait(lambda: page.number("refresh") == 4, "the fast preset")
     page.click(page.lafi("ui_preset_balanced"))
     page.wait(lambda: page.number("refresh") == 1, "every evaluation recorded again")
     assert not page.script_errors()

@@ -59,3 +59,10 @@ def test_adaptive_progress_goes_by_the_logarithm_and_never_back() -> None:
     assert abs(found[1] - POSITIONS / 2) <= 1
     assert found[2] == found[1]  # a rejected step's level lies higher
     assert found[3] >= POSITIONS - 1
+
+
+def test_it_counts_within_a_part_of_the_run_and_never_beyond_it() -> None:
+    window = Window(20, 80)  # evaluations 2 to 7 of 10
+    assert [window.count(10, first, first + 3) for first in (0, 2, 6, 7, 8)] == [1, 3, 2, 1, 0]
+    assert Window(0, 100).count(10, 9, 12) == 1
+    assert Window(0, 100).count(10, 12, 15) == 0
