@@ -6,13 +6,14 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-SIZE, MARGIN = (900, 620), 70
+SIZE, MARGIN, LINE = (900, 620), 70, 19
 Rows = dict[str, dict[str, tuple[float, float, float]]]
 
 
 def pareto(rows: Rows, path: Path, across: str = "leak slope", up: str = "identity") -> None:
     """Identity against leak, one numbered point per method with its intervals; a key beside it."""
-    image = Image.new("RGB", (SIZE[0] + 420, SIZE[1]), "white")
+    height = max(SIZE[1], LINE * (len(rows) + 2))  # the key may be longer than the plot
+    image = Image.new("RGB", (SIZE[0] + 420, height), "white")
     draw = ImageDraw.Draw(image)
     x, y = _Axis(rows, across, MARGIN, SIZE[0] - 20), _Axis(rows, up, SIZE[1] - MARGIN, 20)
     box = (MARGIN, 20, SIZE[0] - 20, SIZE[1] - MARGIN)
@@ -30,7 +31,7 @@ def pareto(rows: Rows, path: Path, across: str = "leak slope", up: str = "identi
         colour = "#c03020" if "LAFI" in name else "#2050a0"
         draw.ellipse((x(a) - 4, y(b) - 4, x(a) + 4, y(b) + 4), fill=colour)
         draw.text((x(a) + 6, y(b) - 12), str(number), colour)
-        draw.text((SIZE[0], 14 + 19 * number), f"{number}  {name}", colour)
+        draw.text((SIZE[0], 14 + LINE * number), f"{number}  {name}", colour)
     image.save(path)
 
 

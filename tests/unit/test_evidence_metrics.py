@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bench.evidence import metrics
+from bench.evidence.plots import LINE, pareto
 from training.world import ACTIONS, IDENTITY_CHOICES
 
 
@@ -79,3 +81,12 @@ def test_the_bootstrap_covers_a_mean():
     low, high = metrics.bootstrap(lambda at: values[at].mean(), np.arange(200))
     assert low < values.mean() < high
     assert high - low == pytest.approx(4 / np.sqrt(200), rel=0.2)
+
+
+def test_the_plots_key_has_room_for_every_row(tmp_path):
+    values = {"leak slope": (0.1, 0.0, 0.2), "identity": (0.1, 0.0, 0.2)}
+    pareto({f"method {number}": values for number in range(71)}, tmp_path / "pareto.png")
+    picture = np.asarray(Image.open(tmp_path / "pareto.png").convert("L"))
+    last = 14 + LINE * 71
+    assert picture.shape[0] > last + 10
+    assert picture[last : last + 12, 900:].min() < 200  # its name is there
