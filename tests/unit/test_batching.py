@@ -76,15 +76,15 @@ TEXT = Conditioning(torch.full((1, 7, 4), 5.0))
 
 @pytest.mark.parametrize("positional", [True, False])
 def test_a_row_comes_last_with_its_own_text_repeated(positional: bool) -> None:
-    x, timesteps, context = torch.zeros(2, 3, 4, 4), torch.tensor([9.0, 9.0]), torch.zeros(2, 14, 4)
+    x, timesteps, context = torch.zeros(2, 3, 4, 4), torch.tensor([9, 9]), torch.zeros(2, 14, 4)
     args = (x, timesteps) if positional else (x,)
     kwargs = {"context": context} | ({} if positional else {"timesteps": timesteps})
     row = torch.ones(1, 3, 4, 4)
     assert accepts_row(args, kwargs, TEXT)
-    row_args, row_kwargs = add_row(args, kwargs, row, TEXT)
+    row_args, row_kwargs = add_row(args, kwargs, row, torch.tensor([7.5]), TEXT)
     assert torch.equal(row_args[0], torch.cat([x, row]))
     level = row_args[1] if positional else row_kwargs["timesteps"]
-    assert level.tolist() == [9.0, 9.0, 9.0]
+    assert level.tolist() == [9, 9, 7.5]  # whole timesteps beside a fractional one
     assert torch.equal(row_kwargs["context"][:2], context)
     assert torch.equal(row_kwargs["context"][2:], torch.full((1, 14, 4), 5.0))
     assert set(row_kwargs) == set(kwargs)
