@@ -41,8 +41,10 @@ class Refresh:
             served: how many evaluations a recording would serve that is made in this one.
         """
         self._index = index
-        self._seen.append(self._schedule.timestep(sigma))
         self.level, self.timestep = sigma, None
+        if self.every == 1:
+            return
+        self._seen.append(self._schedule.timestep(sigma))
         if served > 1:
             self.timestep = max(self._seen[-1] + self._pace(total) * (served - 1) / 2, 0)
             self.level = self._schedule.sigma(self.timestep)
@@ -58,8 +60,8 @@ class Refresh:
 
     def _pace(self, total: int) -> float:
         """Timesteps from one evaluation to the next, falling: as the last few went, or, at first,
-        as if the whole run went evenly."""
+        as if the rest of the run went evenly."""
         seen = self._seen
         if len(seen) == 1:
-            return -seen[0] / total
+            return -seen[0] / max(total - self._index, 1)
         return min((seen[-1] - seen[0]) / (len(seen) - 1), 0)

@@ -167,10 +167,10 @@ class Session:
         if self.plan.positive_only:
             kinds = torch.tensor(self._row_kinds(x.shape[0], kwargs))
             injection.rows = None if bool(kinds.all()) else kinds
-        if not self._ready:
-            self._ready = True
-            if not (self._keeps_last() or self._replays(x)):
-                injection.tokens = {}
+        first, self._ready = not self._ready, True
+        if first and not self._keeps_last():
+            injection.tokens = {}  # before others take as much memory
+            if not self._replays(x):
                 self._open(x, timesteps, kwargs)
                 if self._fusable(args, kwargs) and self._fuses(x, timesteps, args, kwargs):
                     return self._fuse(x, timesteps, args, kwargs)

@@ -9,6 +9,7 @@ timestep samplers, eps- and v-prediction and zero terminal SNR are one case.
 from __future__ import annotations
 
 import bisect
+import itertools
 import math
 from collections.abc import Callable
 from typing import Protocol
@@ -31,13 +32,15 @@ class NoiseSchedule:
         sigmas: (T,) rising noise levels, one for each timestep.
 
     Raises:
-        ValueError: they do not rise (alphas, or levels in a sampler's order).
+        ValueError: they fall (alphas, or levels in a sampler's order).
     """
 
     def __init__(self, sigmas: Tensor) -> None:
-        self.log_sigmas: list[float] = sigmas.detach().cpu().double().log().tolist()
-        if self.log_sigmas != sorted(self.log_sigmas):
+        levels: list[float] = sigmas.detach().cpu().double().log().tolist()
+        if levels[0] >= levels[-1]:
             raise ValueError("a schedule's noise levels must rise with the timesteps")
+        # Hosts that make a schedule's last level infinite may leave one above it.
+        self.log_sigmas = list(itertools.accumulate(levels, max))
 
     @classmethod
     def from_alphas(cls, alphas_cumprod: Tensor) -> NoiseSchedule:
@@ -58,7 +61,7 @@ class NoiseSchedule:
         level = math.log(max(sigma, 1e-10))
         high = min(max(bisect.bisect_left(self.log_sigmas, level), 1), len(self.log_sigmas) - 1)
         below, above = self.log_sigmas[high - 1 : high + 1]
-        share = min(max((level - below) / (above - below), 0), 1)
+        share = min(max((level - below) / (above - below), 0), 1) if below < above else 0
         return high - 1 + share
 
     def levels(self, top: float, count: int) -> list[float]:

@@ -79,10 +79,13 @@ class ForgeHost(WebUIHost):
         answers = float(predictor.calculate_denoised(level, one, torch.zeros_like(one)))
         known = {(0.7071, -1.0): "eps", (0.7071, -0.7071): "v"}
         kind = known.get((round(reads, 4), round(answers, 4)))
-        if kind is None:
+        middle = len(predictor.sigmas) // 2
+        read = float(predictor.timestep(predictor.sigmas[middle : middle + 1]))
+        # CosXL predicts velocity too, but its UNet reads logarithms of noise levels.
+        if kind is None or round(read) != middle:
             raise LafiError(
                 "unsupported_model",
-                "the checkpoint predicts neither noise nor velocity (flow and EDM models).",
+                "the checkpoint predicts neither noise nor velocity by timestep (flow, EDM).",
                 "Choose an eps- or v-prediction checkpoint, or switch LAFI off.",
             )
         return kind

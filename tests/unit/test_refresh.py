@@ -71,5 +71,11 @@ def test_where_levels_repeat_or_rise_it_does_not_run_ahead_of_them() -> None:
     assert recordings(2, [400.0, 300.0, 900.0, 800.0])[2] == 900  # a restart
 
 
+def test_a_run_that_another_model_began_goes_on_evenly() -> None:
+    refresh = Refresh(4, SCHEDULE)  # after a refiner's switch at evaluation 12 of 20
+    refresh.begin(12, SCHEDULE.sigma(400), 20, 4)
+    assert refresh.timestep == pytest.approx(400 - 1.5 * 400 / 8)
+
+
 def test_it_ends_with_the_schedule() -> None:
     assert recordings(3, [500.0, 250.0, 120.0, 5.0, 4.0, 3.0])[3] == 0

@@ -41,6 +41,15 @@ def test_a_schedule_must_rise(falling: Tensor | list[float]) -> None:
         NoiseSchedule(torch.as_tensor(falling))
 
 
+def test_one_level_above_the_last_does_not_matter() -> None:
+    levels = torch.tensor([0.1, 1.0, 9e5, 4500.0, 4500.0])
+    schedule = NoiseSchedule(levels)
+    assert [schedule.timestep(level) for level in (0.1, 1.0)] == pytest.approx([0, 1])
+    assert 1 < schedule.timestep(4500.0) <= 2
+    assert schedule.timestep(1e6) >= 2
+    assert schedule.sigma(4) == pytest.approx(9e5)
+
+
 def ideal_denoiser(x: Tensor, sigma: float) -> Tensor:
     """The exact denoiser of data with mean `MEAN` and standard deviation `SPREAD`: linear in x."""
     return (SPREAD**2 * x + sigma**2 * MEAN) / (SPREAD**2 + sigma**2)
