@@ -1,4 +1,4 @@
-"""What recording the reference only every so many evaluations changes in the picture itself."""
+"""What it changes in the picture itself to record the reference once for several evaluations."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Plan:
         strength: weight on the reference's keys.
         stream: noise, inversion or denoise.
         positive_only: inject in cond rows only.
-        refresh: record anew every so many evaluations; 1 is exact.
+        refresh: how many evaluations a recording serves; 1 is exact.
         fused: let the reference be one more row of the target's own UNet call where possible; a
             `Batching` does it where that is faster.
         context_hook: the host's own treatment of a context before to_k and to_v.

@@ -89,19 +89,20 @@ class Session:
         Raises:
             LafiError: `empty_window`, at the start of a run that would never inject.
         """
-        evaluation, self._row_kinds = index, row_kinds
+        self._row_kinds = row_kinds
         self._runner.announce(sigma, total)
         self._ready = self._counted = False
         self._injection.touched.clear()
+        position = index
         if adaptive:
-            index, total = self._progress.position(sigma), POSITIONS
+            position, total = self._progress.position(sigma), POSITIONS
         if not self.report.evaluations:
             self._check_window(total)
         self.report.evaluations += 1
-        served = self.plan.window.count(total, index, index + self.plan.refresh)
+        served = self.plan.window.count(total, position, position + self.plan.refresh)
         # A stream with a path of its own is where it is.
-        self._refresh.begin(evaluation, sigma, total, served if self._runner.repeatable else 1)
-        if self.plan.window.contains(index, total):
+        self._refresh.begin(index, sigma, total, served if self._runner.repeatable else 1)
+        if self.plan.window.contains(position, total):
             self._install()
         else:
             self._remove()

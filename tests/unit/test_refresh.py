@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
+from demo.model import sd_alphas_cumprod
 from lafi.core.refresh import Refresh
 from lafi.core.schedule import Window
 from lafi.core.stream import NoiseSchedule
 
-BETAS = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
-SCHEDULE = NoiseSchedule.from_alphas(torch.cumprod(1 - BETAS, 0))
+SCHEDULE = NoiseSchedule.from_alphas(sd_alphas_cumprod())
 
 
 def recordings(every: int, timesteps: list[float], window: Window | None = None) -> dict:
