@@ -138,7 +138,7 @@ def walks_levels(sampler: Callable) -> bool:
     return "sigmas" in inspect.signature(sampler).parameters
 
 
-def input_channels(unet: nn.Module) -> int:
+def input_channels(unet: Any) -> int:
     """How many channels the UNet reads."""
     return unet.input_blocks[0][0].weight.shape[1]
 

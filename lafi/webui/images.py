@@ -50,6 +50,7 @@ def open_picture(image: Any, mask: Any, background: str = "#ffffff") -> Picture:
         LafiError: naming the field.
     """
     picture = _decode("image", image)
+    keep: Image.Image | None
     if mask is not None:
         keep = _luminance(_decode("mask", mask)).resize(picture.size, Image.Resampling.LANCZOS)
     else:
@@ -104,9 +105,10 @@ def _decode(field: str, value: Any) -> Image.Image:
         value = _decode_text(field, value)
     try:
         value.load()
-        return ImageOps.exif_transpose(value)
+        turned: Any = ImageOps.exif_transpose(value)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise invalid(field, f"cannot be read as a picture ({error})") from error
+    return turned
 
 
 def _decode_text(field: str, text: str) -> Image.Image:
@@ -132,7 +134,8 @@ def _luminance(mask: Image.Image) -> Image.Image:
 
 def _alpha(picture: Image.Image) -> Image.Image | None:
     alpha = picture.convert("RGBA").getchannel("A")
-    return None if alpha.getextrema()[0] >= 128 else alpha
+    lowest: Any = alpha.getextrema()[0]
+    return None if lowest >= 128 else alpha
 
 
 def _resize(image: Image.Image, size: tuple[int, int], fit: str) -> Image.Image:

@@ -32,8 +32,9 @@ def register() -> None:
     import gradio as gr
     from modules import shared
 
-    def add(key: str, label: str, info: str, *component: Any) -> None:
-        option = shared.OptionInfo(DEFAULTS[key], label, *component, section=("lafi", "LAFI"))
+    def add(key: str, label: str, info: str, kind: Any = None, limits: Any = None) -> None:
+        section = ("lafi", "LAFI")
+        option = shared.OptionInfo(DEFAULTS[key], label, kind, limits, section=section)
         shared.opts.add_option(key, option.info(info))
 
     add(

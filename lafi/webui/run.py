@@ -53,7 +53,7 @@ class Run:
     """LAFI in one call of the host's process_images, with all its batches and passes."""
 
     p: Any
-    settings: LafiSettings | None = None
+    settings: LafiSettings = field(default_factory=LafiSettings)
     picture: Picture | None = None
     error: Exception | None = None
     passes: list[PassReport] = field(default_factory=list)
@@ -231,6 +231,7 @@ class Run:
         if self._reference is not None and self._reference[0] == key:
             return self._reference[1]
         settings = self.settings
+        assert self.picture is not None
         pixels, mask = fit_picture(self.picture, width * CELL, height * CELL, settings.fit)
         z0 = host.encode(pixels)
         seed = self.picture.seed if settings.noise_seed == -1 else settings.noise_seed
@@ -264,7 +265,7 @@ class Run:
         infotext.clear(params)
         if self.error is not None:
             params["LAFI error"] = getattr(self.error, "code", type(self.error).__name__)
-        elif self.injected() or not self.passes:
+        elif self.picture is not None and (self.injected() or not self.passes):
             params.update(infotext.describe(self.settings, self.picture.hash))
 
     def finish(self) -> None:
@@ -286,7 +287,7 @@ class Run:
             "version": __version__,
             "host": self.host_name,
             "family": self.family,
-            "settings": self.settings.changed() if self.settings else {},
+            "settings": self.settings.changed(),
             "reference": self.picture.hash if self.picture else None,
             "description": self.description,
             "passes": [asdict(each) for each in self.passes],

@@ -74,7 +74,7 @@ def _control(script: Any, field: Field) -> Any:
     if field.kind == "image":
         return _image(field, common)
     common["info"] = field.help
-    if field.kind in ("number", "integer") and field.maximum - field.minimum <= LONGEST_SLIDER:
+    if field.kind in ("number", "integer") and _range(field) <= LONGEST_SLIDER:
         # A float, also when the default is whole: hosts cast infotext to the type of this value.
         value = float(field.default)
         return gr.Slider(field.minimum, field.maximum, value, step=field.step, **common)
@@ -83,6 +83,12 @@ def _control(script: Any, field: Field) -> Any:
     if field.kind == "choice":
         return gr.Radio(list(field.choices), value=field.default, **common)
     return gr.Textbox(field.default, **common)
+
+
+def _range(field: Field) -> float:
+    assert field.minimum is not None
+    assert field.maximum is not None
+    return field.maximum - field.minimum
 
 
 def _image(field: Field, common: dict[str, Any]) -> Any:

@@ -1,0 +1,62 @@
+"""Puts the stub where the WebUI's packages are, and starts it for a test."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+if TYPE_CHECKING:
+    from .host import WebUI
+
+# LAFI imports `modules`, `gradio` and `fastapi` at its files' tops, as in a WebUI.
+sys.path.insert(0, str(Path(__file__).parent / "webui"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """For tensors this small, threads cost more time than they save."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(params=["a1111", "forge"])
+def webui(request: pytest.FixtureRequest) -> Iterator[WebUI]:
+    """A WebUI of each family with LAFI's script."""
+    yield from _start(request.param)
+
+
+@pytest.fixture
+def a1111() -> Iterator[WebUI]:
+    """AUTOMATIC1111, where the family does not matter."""
+    yield from _start("a1111")
+
+
+@pytest.fixture
+def forge() -> Iterator[WebUI]:
+    """Forge alone."""
+    yield from _start("forge")
+
+
+def _start(kind: str) -> Iterator[WebUI]:
+    from .host import WebUI
+
+    host = WebUI(kind)
+    yield host
+    host.close()
+
+
+@pytest.fixture
+def host_root() -> Path:
+    """The root folder of a real WebUI, for tests that hold the stub against it."""
+    folder = os.environ.get("LAFI_HOST_ROOT")
+    if not folder:
+        pytest.skip("holds the stub against a real WebUI: set LAFI_HOST_ROOT to its root folder")
+    return Path(folder)

@@ -1,0 +1,5 @@
+"""The host makes one picture at a time."""
+
+import threading
+
+queue_lock = threading.Lock()

@@ -1,0 +1,160 @@
+"""The main loop: the host's order of hooks, passes and pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from . import scripts, sd_samplers_common, sd_samplers_kdiffusion, shared
+from .sd_models import model_data
+
+
+@dataclass(repr=False)
+class StableDiffusionProcessing:
+    """A request and its state; scripts hang their own on it."""
+
+    prompt: str = "a knight runs"
+    negative_prompt: str = ""
+    seed: int = 1
+    steps: int = 5
+    cfg_scale: float = 3.0
+    width: int = 128
+    height: int = 128
+    batch_size: int = 1
+    n_iter: int = 1
+    sampler_name: str = "Euler"
+    denoising_strength: float = 0.75
+    override_settings: dict[str, Any] = field(default_factory=dict)
+    extra_generation_params: dict[str, Any] = field(default_factory=dict)
+    scripts: Any = None
+    script_args: list[Any] = field(default_factory=list)
+    is_hr_pass: bool = False
+    sampler: Any = None
+    iteration: int = 0
+
+    def sample(self, x: Tensor, c: Tensor, uc: Tensor) -> Tensor:
+        """All passes of one batch, from noise x (B, 4, h, w)."""
+        raise NotImplementedError
+
+    def before_sampling(self, x: Tensor, c: Tensor, uc: Tensor) -> None:
+        """The scripts' hook before each pass; Forge calls it twice before a hires pass."""
+        calls = 2 if self.is_hr_pass and hasattr(model_data.sd_model, "forge_objects") else 1
+        for _ in range(calls if self.scripts else 0):
+            self.scripts.process_before_every_sampling(p=self, x=x, noise=x, c=c, uc=uc)
+
+
+@dataclass(repr=False)
+class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
+    """From noise; with hires fix a second pass at twice the size."""
+
+    enable_hr: bool = False
+    hr_scale: float = 2.0
+
+    def sample(self, x: Tensor, c: Tensor, uc: Tensor) -> Tensor:
+        self.is_hr_pass = False
+        self.sampler = sd_samplers_kdiffusion.create_sampler(self.sampler_name)
+        self.before_sampling(x, c, uc)
+        samples: Tensor = self.sampler.sample(self, x, c, uc)
+        if not self.enable_hr:
+            return samples
+        self.is_hr_pass = True
+        self.sampler = sd_samplers_kdiffusion.create_sampler(self.sampler_name)
+        samples = interpolate(samples, scale_factor=self.hr_scale)
+        noise = _noise([self.seed] * len(x), *samples.shape[-2:])
+        self.before_sampling(samples, c, uc)
+        samples = self.sampler.sample_img2img(self, samples, noise, c, uc)
+        self.is_hr_pass = False
+        return samples
+
+
+@dataclass(repr=False)
+class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
+    """From a picture."""
+
+    init_images: list[Image.Image] = field(default_factory=list)
+
+    def sample(self, x: Tensor, c: Tensor, uc: Tensor) -> Tensor:
+        self.sampler = sd_samplers_kdiffusion.create_sampler(self.sampler_name)
+        picture = self.init_images[0].resize((self.width, self.height)).convert("RGB")
+        pixels = torch.tensor(list(picture.tobytes())).float().view(1, *picture.size[::-1], 3)
+        pixels = pixels.permute(0, 3, 1, 2) / 255
+        init = sd_samplers_common.images_tensor_to_samples(pixels).expand(len(x), -1, -1, -1)
+        self.before_sampling(init, c, uc)
+        samples: Tensor = self.sampler.sample_img2img(self, init, x, c, uc)
+        return samples
+
+
+class Processed:
+    """What a request made: `latents` (4, h, w), `images` and `infotexts`, one for each picture."""
+
+    def __init__(self, p: StableDiffusionProcessing) -> None:
+        self.p = p
+        self.latents: list[Tensor] = []
+        self.images: list[Image.Image] = []
+        self.infotexts: list[dict[str, Any]] = []
+
+
+def process_images(p: StableDiffusionProcessing) -> Processed:
+    """Makes the pictures; the settings that the request overrides are put back."""
+    if p.scripts is not None:
+        p.scripts.before_process(p)
+    opts = shared.opts
+    stored = {key: opts.data[key] for key in p.override_settings if key in opts.data}
+    try:
+        for key, value in p.override_settings.items():
+            opts.set(key, value)
+        return process_images_inner(p)
+    finally:
+        opts.data.update(stored)
+
+
+@torch.no_grad()
+def process_images_inner(p: StableDiffusionProcessing) -> Processed:
+    """The loop over the batches."""
+    model = model_data.sd_model
+    processed = Processed(p)
+    if p.scripts is not None:
+        p.scripts.process(p)
+    for n in range(p.n_iter):
+        p.iteration = n
+        shared.state.skipped = False
+        if shared.state.interrupted or shared.state.stopping_generation:
+            break
+        if hasattr(model, "forge_objects"):
+            model.forge_objects = model.forge_objects_original.shallow_copy()
+        seeds = [p.seed + n * p.batch_size + i for i in range(p.batch_size)]
+        if p.scripts is not None:
+            p.scripts.process_batch(p, batch_number=n)
+        c = model.get_learned_conditioning([p.prompt] * p.batch_size)
+        uc = model.get_learned_conditioning([p.negative_prompt] * p.batch_size)
+        torch.manual_seed(seeds[0])  # the host's own noise, too, moves the global state
+        samples = p.sample(_noise(seeds, p.height // 8, p.width // 8), c, uc)
+        if p.scripts is not None:
+            p.scripts.postprocess_batch(p, samples, batch_number=n)
+        for sample in samples:
+            _finish(p, processed, sample)
+        shared.state.job_no += 1
+    if p.scripts is not None:
+        p.scripts.postprocess(p, processed)
+    return processed
+
+
+def _finish(p: StableDiffusionProcessing, processed: Processed, sample: Tensor) -> None:
+    pixels = (model_data.sd_model.first_stage_model.decode(sample[None])[0] + 1) / 2
+    array = (pixels.clamp(0, 1) * 255).byte().permute(1, 2, 0).contiguous().numpy()
+    argument = scripts.PostprocessImageArgs(Image.fromarray(array))
+    if p.scripts is not None:
+        p.scripts.postprocess_image(p, argument)
+    processed.latents.append(sample)
+    processed.images.append(argument.image)
+    processed.infotexts.append({k: v for k, v in p.extra_generation_params.items() if v})
+
+
+def _noise(seeds: list[int], height: int, width: int) -> Tensor:
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    return torch.stack([torch.randn(4, height, width, generator=each) for each in generators])

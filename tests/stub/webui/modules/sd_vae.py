@@ -1,0 +1,3 @@
+"""The loaded VAE."""
+
+loaded_vae_file: str | None = None
