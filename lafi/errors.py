@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+LONGEST_NAME = 80
+
 
 class LafiError(Exception):
     """Something the user can mend.
@@ -13,8 +15,6 @@ class LafiError(Exception):
         message: what is wrong; names the field where there is one.
         advice: what to do about it.
         problems: for bad input, one ``{"loc": [field], "msg": text}`` for each field.
-
-    ``status_code`` and ``detail`` make the API's HTTP answer: bad input is 422, the rest is 500.
     """
 
     def __init__(
@@ -28,17 +28,22 @@ class LafiError(Exception):
         self.message = message
         self.advice = advice
         self.problems = problems or []
-        self.status_code = 422 if self.problems else 500
-        self.detail = self.problems or str(self)
         super().__init__(code, message, advice)
 
     def __str__(self) -> str:
         return f"LAFI: {self.message} {self.advice}".rstrip()
 
 
+def problem(name: Any, message: str) -> dict[str, Any]:
+    """What is wrong with one field. Its name may be any text that a client sent: what no answer
+    could hold is escaped, and a novel is cut short."""
+    shown = str(name)[:LONGEST_NAME].encode(errors="backslashreplace").decode()
+    return {"loc": [shown], "msg": message}
+
+
 def invalid(field: str, message: str) -> LafiError:
     """Bad input in one field, as the exception that names it."""
-    return invalid_fields([{"loc": [field], "msg": message}])
+    return invalid_fields([problem(field, message)])
 
 
 def invalid_fields(problems: list[dict[str, Any]]) -> LafiError:

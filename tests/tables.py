@@ -40,23 +40,16 @@ def main() -> None:
 
 
 def _row(field: Field) -> str:
-    cells = (field.label, f"`{field.name}`", _values(field), _default(field), field.help)
+    kind = field.kind
+    cells = (field.label, f"`{field.name}`", kind.describe(), _default(field), field.help)
     return f"| {' | '.join(cells)} |\n"
-
-
-def _values(field: Field) -> str:
-    if field.kind in ("number", "integer"):
-        return f"{field.minimum:.10g} to {field.maximum:.10g} {field.unit}".rstrip()
-    if field.kind == "choice":
-        return ", ".join(f"`{choice}`" for choice in field.choices)
-    return {"bool": "true, false", "image": "picture", "text": "text"}[field.kind]
 
 
 def _default(field: Field) -> str:
     if field.default in (None, ""):
         return "none"
     text = str(field.default).lower()
-    return f"`{text}`" if field.kind == "choice" else text
+    return f"`{text}`" if isinstance(field.default, str) else text
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import invalid
-from ..settings import FIELDS, Field, from_text
+from ..settings import FIELDS, Field
 
 log = logging.getLogger("LAFI")
 # The attribute of the processing object that `settings.parse` reads as overrides.
@@ -27,32 +27,23 @@ def register() -> None:
         log.warning("the WebUI's X/Y/Z plot was not found; it has no LAFI axes.")
         return
     known = {option.label for option in grids[0].axis_options}
-    fields = [field for field in FIELDS if field.kind not in ("image", "text")]
-    axes = [_axis(field, grids[0].AxisOption) for field in fields]
+    axes = [_axis(field, grids[0].AxisOption) for field in FIELDS if field.kind.axis]
     grids[0].axis_options.extend(axis for axis in axes if axis.label not in known)
 
 
 def _axis(field: Field, axis_option: Callable) -> Any:
-    choices = ("True", "False") if field.kind == "bool" else field.choices
+    choices = field.kind.choices
     return axis_option(
         f"[LAFI] {field.label}",
-        _type(field),
+        field.kind.axis,
         _apply(field),
         confirm=_confirm(field),
         choices=(lambda: list(choices)) if choices else None,
     )
 
 
-def _type(field: Field) -> type:
-    """How the host reads a cell. Whole steps are read as whole numbers: exact ranges, short
-    labels."""
-    if field.kind not in ("number", "integer"):
-        return str
-    return int if field.step == 1 else float
-
-
 def _value(field: Field, cell: Any) -> Any:
-    return from_text(field, cell) if isinstance(cell, str) else cell
+    return field.kind.read(cell) if isinstance(cell, str) else cell
 
 
 def _apply(field: Field) -> Callable[[Any, Any, Sequence[Any]], None]:
@@ -67,7 +58,7 @@ def _apply(field: Field) -> Callable[[Any, Any, Sequence[Any]], None]:
 def _confirm(field: Field) -> Callable[[Any, Sequence[Any]], None]:
     def confirm(p: Any, cells: Sequence[Any]) -> None:
         for cell in cells:
-            problem = field.check(_value(field, cell))
+            problem = field.kind.check(_value(field, cell))
             if problem:
                 raise invalid(field.name, f"{problem} (X/Y/Z value {cell!r})")
 

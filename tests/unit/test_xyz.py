@@ -8,6 +8,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from lafi.errors import LafiError
+from lafi.kinds import Image, Text
 from lafi.settings import FIELDS, parse
 from lafi.webui import xyz
 
@@ -41,7 +42,7 @@ def test_every_number_choice_and_switch_has_one_axis(grid):
     xyz.register()
     xyz.register()
     labels = [each.label for each in grid.axis_options]
-    wanted = [f"[LAFI] {each.label}" for each in FIELDS if each.kind not in ("image", "text")]
+    wanted = [f"[LAFI] {each.label}" for each in FIELDS if not isinstance(each.kind, (Image, Text))]
     assert labels == ["Seed", *wanted]
 
 

@@ -1,0 +1,236 @@
+"""Kinds of settings: what a value may be, and its form in text, JSON and on the page.
+
+Knows no gradio: `control` names a component, which the page then builds.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+# Up to here a range is a slider; beyond it a field for a number.
+LONGEST_SLIDER = 100
+
+
+class Kind(ABC):
+    """One kind of setting.
+
+    Attributes:
+        choices: all values, as a choice among few shows them; empty for any other kind.
+        stored: whether infotext holds it.
+        axis: how X/Y/Z reads a cell; None where it has no axis.
+    """
+
+    choices: tuple[str, ...] = ()
+    stored: bool = True
+    axis: type | None = None
+
+    @abstractmethod
+    def check(self, value: Any) -> str | None:
+        """What is wrong with a value, or None."""
+
+    @abstractmethod
+    def schema(self) -> dict[str, Any]:
+        """The kind in words of JSON schema."""
+
+    @abstractmethod
+    def control(self, default: Any) -> tuple[str, dict[str, Any]]:
+        """The gradio component that shows it, by name, and its arguments."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """The values, for the documents."""
+
+    def clean(self, value: Any) -> Any:
+        """A value that passed `check`, in the type that the program uses."""
+        return value
+
+    def read(self, text: str) -> Any:
+        """The value that an infotext or an X/Y/Z cell writes as `text`; unreadable text stays text,
+        so that `check` names it."""
+        return text
+
+    def write(self, value: Any) -> str:
+        """A value as infotext and the page take it."""
+        return str(value)
+
+
+class Switch(Kind):
+    """True or false."""
+
+    choices = ("True", "False")
+    axis = str
+
+    def check(self, value: Any) -> str | None:
+        good = isinstance(value, (bool, int, float)) and value in (0, 1)
+        return None if good else "must be true or false"
+
+    def clean(self, value: Any) -> bool:
+        return bool(value)
+
+    def read(self, text: str) -> Any:
+        return {"true": True, "false": False}.get(text.strip().lower(), text)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "boolean"}
+
+    def control(self, default: Any) -> tuple[str, dict[str, Any]]:
+        return "Checkbox", {"value": default}
+
+    def describe(self) -> str:
+        return "true, false"
+
+
+@dataclass(frozen=True)
+class Number(Kind):
+    """A finite number within a range."""
+
+    minimum: float
+    maximum: float
+    step: float
+    unit: str = ""
+
+    whole = False
+
+    @property
+    def axis(self) -> type:  # type: ignore[override]
+        """Whole steps are read as whole numbers: exact ranges, short labels."""
+        return int if self.step == 1 else float
+
+    def check(self, value: Any) -> str | None:
+        word = "whole number" if self.whole else "number"
+        wrong = f"must be a {word} from {self.minimum:.10g} to {self.maximum:.10g}"
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return wrong
+        if not self.minimum <= value <= self.maximum or (self.whole and value != int(value)):
+            return f"{wrong}, not {_short(value)}"
+        return None
+
+    def clean(self, value: Any) -> float:
+        return float(value)
+
+    def read(self, text: str) -> Any:
+        return _number(float, text)
+
+    def write(self, value: Any) -> str:
+        return f"{value:.10g}"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "number", "minimum": self.minimum, "maximum": self.maximum}
+
+    def control(self, default: Any) -> tuple[str, dict[str, Any]]:
+        if self.maximum - self.minimum > LONGEST_SLIDER:
+            return "Number", {"value": default, "precision": 0 if self.whole else None}
+        # A float, also where it is whole: hosts cast infotext to the type of this value.
+        limits = {"minimum": self.minimum, "maximum": self.maximum, "step": self.step}
+        return "Slider", limits | {"value": float(default)}
+
+    def describe(self) -> str:
+        return f"{self.minimum:.10g} to {self.maximum:.10g} {self.unit}".rstrip()
+
+
+class Integer(Number):
+    """A whole number within a range."""
+
+    whole = True
+
+    def clean(self, value: Any) -> int:
+        return int(value)
+
+    def read(self, text: str) -> Any:
+        return _number(int, text)
+
+    def write(self, value: Any) -> str:
+        return str(value)
+
+    def schema(self) -> dict[str, Any]:
+        return super().schema() | {"type": "integer"}
+
+
+@dataclass(frozen=True)
+class Choice(Kind):
+    """One of a few words."""
+
+    choices: tuple[str, ...]
+
+    axis = str
+
+    def check(self, value: Any) -> str | None:
+        if isinstance(value, str) and value in self.choices:
+            return None
+        return f"must be one of {', '.join(self.choices)}"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "enum": list(self.choices)}
+
+    def control(self, default: Any) -> tuple[str, dict[str, Any]]:
+        return "Radio", {"choices": list(self.choices), "value": default}
+
+    def describe(self) -> str:
+        return ", ".join(f"`{choice}`" for choice in self.choices)
+
+
+class Text(Kind):
+    """Any text."""
+
+    def check(self, value: Any) -> str | None:
+        if not isinstance(value, str):
+            return "must be text"
+        # JSON can hold half of a character; no file and no answer can.
+        return None if _encodes(value) else "must be text; it holds half a character"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string"}
+
+    def control(self, default: Any) -> tuple[str, dict[str, Any]]:
+        return "Textbox", {"value": default}
+
+    def describe(self) -> str:
+        return "text"
+
+
+class Image(Kind):
+    """A picture: base64, a data URL, or an object that can be converted like one.
+
+    Only its form is checked here: this part runs without Pillow.
+    """
+
+    stored = False
+
+    def check(self, value: Any) -> str | None:
+        if value is None or isinstance(value, str) or hasattr(value, "convert"):
+            return None
+        return "must be a base64 string, a data URL or a picture"
+
+    def clean(self, value: Any) -> Any:
+        return None if isinstance(value, str) and not value.strip() else value
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": ["string", "null"], "contentEncoding": "base64"}
+
+    def control(self, default: Any) -> tuple[str, dict[str, Any]]:
+        return "Image", {"value": default}
+
+    def describe(self) -> str:
+        return "picture"
+
+
+def _number(cast: type, text: str) -> Any:
+    try:
+        return cast(text)
+    except ValueError:
+        return text
+
+
+def _short(value: float) -> str:
+    # Whole numbers in JSON may have thousands of digits.
+    return f"{value:.10g}" if isinstance(value, float) or abs(value) < 1e300 else "one so large"
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
