@@ -1,4 +1,4 @@
-"""The reference picture: decoding, fitting to the target's size, and its mask."""
+"""The reference picture and its mask, and how they meet the new picture's size."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ..errors import LafiError, invalid
+from .decode import decode
 
 # Pixels of one latent cell, in each direction.
 CELL = 8
@@ -49,15 +50,14 @@ def open_picture(image: Any, mask: Any, background: str = "#ffffff") -> Picture:
     Raises:
         LafiError: naming the field.
     """
-    picture = _decode("image", image)
+    picture = decode("image", image)
     keep: Image.Image | None
     if mask is not None:
-        keep = _luminance(_decode("mask", mask)).resize(picture.size, Image.Resampling.LANCZOS)
+        keep = _luminance(decode("mask", mask)).resize(picture.size, Image.Resampling.LANCZOS)
     else:
         keep = _alpha(picture)
     flat = Image.new("RGB", picture.size, background)
-    rgba = picture.convert("RGBA")
-    flat.paste(rgba, mask=rgba.getchannel("A"))
+    flat.paste(picture, mask=picture.getchannel("A"))
     if keep is not None:
         keep = keep.point(lambda value: 255 if value >= 128 else 0)
         if keep.getbbox() is None:
@@ -68,24 +68,59 @@ def open_picture(image: Any, mask: Any, background: str = "#ffffff") -> Picture:
     return Picture(flat, keep, digest.hexdigest()[:12])
 
 
-def fit_picture(
-    picture: Picture, width: int, height: int, fit: str
-) -> tuple[Tensor, Tensor | None]:
+@dataclass(frozen=True)
+class Crop:
+    """The part of a reference that fills a size.
+
+    Attributes:
+        centring: where the part lies along the side that is cut, from 0 to 1, as Pillow has it.
+        cut: share of the reference that is cut away.
+        subject_cut: share of what the mask keeps that is cut away; None without a mask.
+    """
+
+    centring: tuple[float, float] = (0.5, 0.5)
+    cut: float = 0.0
+    subject_cut: float | None = None
+
+    def describe(self) -> str:
+        """What is cut away, for people; empty for less than one percent."""
+        if self.cut < 0.005:
+            return ""
+        text = f"{self.cut * 100:.0f} % of the reference is cut away"
+        if self.subject_cut is None:
+            return text
+        return f"{text}, {self.subject_cut * 100:.0f} % of the part that the mask keeps"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A reference at the new picture's size.
+
+    Attributes:
+        pixels: (1, 3, H, W) in 0..1.
+        mask: (H/8, W/8) booleans of the latent cells to keep; None keeps all.
+        crop: what was cut away.
+    """
+
+    pixels: Tensor
+    mask: Tensor | None
+    crop: Crop
+
+
+def fit_picture(picture: Picture, width: int, height: int, fit: str) -> Fitted:
     """The reference at the target's size.
 
     Args:
         width, height: pixels, multiples of 8.
-        fit: crop, pad (edges repeated; the border is masked) or stretch.
-
-    Returns:
-        (1, 3, height, width) in 0..1, and (height/8, width/8) booleans of the latent cells to keep,
-        or None for all.
+        fit: crop (as much of the mask in it as can be), pad (edges repeated; the border is masked)
+            or stretch.
 
     Raises:
         LafiError: when the mask keeps nothing at this size.
     """
     size = (width, height)
     mask = picture.mask
+    crop = find_crop(picture, width, height, fit)
     if fit == "pad":
         pixels, inside = _pad(picture.pixels, size)
         if mask is not None or not inside.all():
@@ -94,54 +129,58 @@ def fit_picture(
         else:
             kept = None
     else:
-        pixels = _resize(picture.pixels, size, fit)
-        kept = None if mask is None else np.asarray(_resize(mask, size, fit))
+        pixels = _resize(picture.pixels, size, fit, crop)
+        kept = None if mask is None else np.asarray(_resize(mask, size, fit, crop))
     tensor = torch.from_numpy(np.asarray(pixels).astype(np.float32) / 255).permute(2, 0, 1)[None]
-    return tensor, None if kept is None else _cells(kept)
+    return Fitted(tensor, None if kept is None else _cells(kept), crop)
 
 
-def _decode(field: str, value: Any) -> Image.Image:
-    if isinstance(value, str):
-        value = _decode_text(field, value)
-    try:
-        value.load()
-        turned: Any = ImageOps.exif_transpose(value)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise invalid(field, f"cannot be read as a picture ({error})") from error
-    return turned
+def find_crop(picture: Picture, width: int, height: int, fit: str) -> Crop:
+    """Which part of the reference a size takes: the middle, or as much of the mask as can be."""
+    if fit != "crop":
+        return Crop()
+    across, down = picture.pixels.size
+    share = min(1.0, down * width / (across * height)), min(1.0, across * height / (down * width))
+    axis = 0 if share[0] < 1 else 1  # only one side is cut
+    if picture.mask is None:
+        return Crop(cut=1 - share[axis])
+    # How much the mask keeps in each column (or row) of the reference.
+    kept = (np.asarray(picture.mask) > 0).sum(axis, dtype=np.int64)
+    place, subject = _best_window(kept, share[axis])
+    centring = (place, 0.5) if axis == 0 else (0.5, place)
+    return Crop(centring, 1 - share[axis], 1 - subject)
 
 
-def _decode_text(field: str, text: str) -> Image.Image:
-    # Only the host's decoder looks at the text: it alone decides whether a URL may be fetched, and
-    # nothing is ever opened as a path.
-    from modules.api.api import decode_base64_to_image
-
-    try:
-        return decode_base64_to_image(text.strip())
-    except Exception as error:
-        reason = getattr(error, "detail", "") or "not base64, and not a data URL"
-        raise invalid(field, f"cannot be read as a picture ({reason})") from error
+def _best_window(kept: np.ndarray, share: float) -> tuple[float, float]:
+    """Where a window over `share` of (N,) counts holds the most of them, in the middle of all such
+    places: from 0 (first) to 1 (last); and the share of the counts that it holds."""
+    length = max(1, min(len(kept), round(len(kept) * share)))
+    sums = np.concatenate([[0], np.cumsum(kept)])
+    held = sums[length:] - sums[:-length]
+    best = np.flatnonzero(held == held.max())
+    # A subject in two parts has several best places: the first run of them.
+    run = best[: 1 + np.argmax(np.diff(best, append=len(sums)) > 1)]
+    place = (run[0] + run[-1]) / 2 / max(1, len(held) - 1)
+    return (float(place) if len(held) > 1 else 0.5), float(held.max() / sums[-1])
 
 
 def _luminance(mask: Image.Image) -> Image.Image:
-    """A mask as L; a transparent mask picture keeps what is opaque and white."""
-    if "A" in mask.getbands():
-        flat = Image.new("L", mask.size, 0)
-        flat.paste(mask.convert("L"), mask=mask.getchannel("A"))
-        return flat
-    return mask.convert("L")
+    """A mask as L: it keeps what is opaque and white."""
+    flat = Image.new("L", mask.size, 0)
+    flat.paste(mask.convert("L"), mask=mask.getchannel("A"))
+    return flat
 
 
 def _alpha(picture: Image.Image) -> Image.Image | None:
-    alpha = picture.convert("RGBA").getchannel("A")
+    alpha = picture.getchannel("A")
     lowest: Any = alpha.getextrema()[0]
     return None if lowest >= 128 else alpha
 
 
-def _resize(image: Image.Image, size: tuple[int, int], fit: str) -> Image.Image:
+def _resize(image: Image.Image, size: tuple[int, int], fit: str, crop: Crop) -> Image.Image:
     if fit == "stretch":
         return image.resize(size, Image.Resampling.LANCZOS)
-    return ImageOps.fit(image, size, Image.Resampling.LANCZOS)
+    return ImageOps.fit(image, size, Image.Resampling.LANCZOS, centering=crop.centring)
 
 
 def _pad(image: Image.Image, size: tuple[int, int]) -> tuple[Image.Image, np.ndarray]:
@@ -165,6 +204,6 @@ def _cells(mask: np.ndarray) -> Tensor:
         raise LafiError(
             "mask_empty",
             "the reference mask keeps nothing at the picture's size.",
-            "Choose fit pad or stretch, or a larger mask.",
+            "Choose a larger mask.",
         )
     return torch.from_numpy(cells)

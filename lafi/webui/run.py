@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from fastapi import HTTPException
 from modules import call_queue, shared
 from modules.sd_samplers_common import InterruptedException
 
@@ -32,8 +31,8 @@ from ..errors import LafiError, invalid
 from ..hosts import find_host
 from ..hosts.base import Host
 from ..settings import LafiSettings, parse
-from . import infotext, options
-from .images import CELL, Picture, fit_picture, open_picture
+from . import http, infotext, options
+from .images import CELL, Crop, Picture, fit_picture, open_picture
 
 log = logging.getLogger("LAFI")
 ATTRIBUTE = "lafi_run"
@@ -60,6 +59,7 @@ class Run:
     description: str = ""
     host_name: str = ""
     family: str = ""
+    crop: Crop = field(default_factory=Crop)
     started: float = field(default_factory=time.perf_counter)
     _sampling: bool = False
     _quiet: bool = False
@@ -126,8 +126,7 @@ class Run:
             self.error = error
             self.finish()
             if isinstance(error, LafiError) and getattr(self.p, "is_api", False):
-                # The one exception that the web framework turns into an answer with a text.
-                raise HTTPException(error.status_code, error.detail) from error
+                raise http.exception(error) from error
             raise
         finally:
             self._sampling = False
@@ -232,8 +231,9 @@ class Run:
             return self._reference[1]
         settings = self.settings
         assert self.picture is not None
-        pixels, mask = fit_picture(self.picture, width * CELL, height * CELL, settings.fit)
-        z0 = host.encode(pixels)
+        fitted = fit_picture(self.picture, width * CELL, height * CELL, settings.fit)
+        self.crop = fitted.crop
+        z0 = host.encode(fitted.pixels)
         seed = self.picture.seed if settings.noise_seed == -1 else settings.noise_seed
         # On the CPU: the same noise on every machine, and the host's generators stay untouched.
         noise = torch.randn(z0.shape, generator=torch.Generator().manual_seed(seed))
@@ -243,7 +243,7 @@ class Run:
             host.conditioning(settings.prompt, width * CELL, height * CELL, z0),
             host.schedule(),
             host.prediction(),
-            None if mask is None else TokenMask(mask),
+            None if fitted.mask is None else TokenMask(fitted.mask),
         )
         self._reference = (key, reference)
         return reference
@@ -289,6 +289,7 @@ class Run:
             "family": self.family,
             "settings": self.settings.changed(),
             "reference": self.picture.hash if self.picture else None,
+            "cut": {"reference": self.crop.cut, "subject": self.crop.subject_cut},
             "description": self.description,
             "passes": [asdict(each) for each in self.passes],
             "bank": {"recordings": len(bank), "bytes": bank.nbytes},
