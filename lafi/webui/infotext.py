@@ -1,25 +1,23 @@
-"""LAFI's part of a picture's generation parameters: writing them, and reading them back.
-
-Knows the format, not the host, so that it can be tested without one.
-"""
+"""LAFI's part of a picture's generation parameters: writing them, and reading them back."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from .. import __version__
-from ..settings import BY_NAME, FIELDS, Field, LafiSettings, from_text, to_text
+from ..kinds import Text
+from ..settings import BY_NAME, FIELDS, Field, LafiSettings
 
 log = logging.getLogger("LAFI")
 
 PREFIX = "LAFI "
 REFERENCE = PREFIX + "reference"
 VERSION = PREFIX + "version"
-# Pictures are too large for infotext; `enabled` follows from the version being there.
-STORED = tuple(field for field in FIELDS if field.kind != "image" and field.name != "enabled")
+STORED = tuple(field for field in FIELDS if field.stored)
+NOTHING_SAID = "The pasted text says nothing of LAFI: its settings stay as they are."
 
 
 def describe(settings: LafiSettings, reference_hash: str) -> dict[str, str]:
@@ -36,32 +34,42 @@ def clear(params: dict[str, Any]) -> None:
         del params[key]
 
 
-def read(params: Mapping[str, str]) -> dict[str, Any]:
-    """The settings by name that a parsed infotext asks for, defaults filled in, unchecked."""
+def read(params: Mapping[str, str]) -> dict[Field, Any]:
+    """The settings that a parsed infotext asks for, defaults filled in, unchecked."""
     values = {}
     for field in STORED:
         text = _find(params, field.infotext)
-        values[field.name] = field.default if text is None else from_text(field, text)
+        values[field] = field.default if text is None else field.kind.read(text)
     return values
 
 
 def on_infotext_pasted(infotext: str, params: dict[str, Any]) -> None:
     """Completes parsed infotext before the host hands it to the controls.
 
-    A picture made with LAFI sets every control, one made without only switches LAFI off: what is
-    pasted is to give the same picture again. A value that cannot be used is named in the log and
-    replaced by its default.
+    A picture made with LAFI sets every control but those that the user told the host to disregard:
+    what is pasted is to give the same picture again. Any other text decides nothing, and the
+    controls stay. A value that cannot be used is named in the log and replaced by its default.
     """
-    used = VERSION in params
-    params[BY_NAME["enabled"].infotext] = str(used)
-    if not used:
+    if VERSION not in params:
         return
-    for name, value in read(params).items():
-        field = BY_NAME[name]
-        problem = field.check(value)
-        if problem:
-            log.warning("pasted infotext: %s: %s; the default is used.", field.infotext, problem)
-        params[field.infotext] = to_text(field.default if problem else value)
+    wanted = {field.infotext: _checked(field, value) for field, value in read(params).items()}
+    wanted[BY_NAME["enabled"].infotext] = str(True)
+    disregarded = _disregarded()
+    params.update({key: text for key, text in wanted.items() if key not in disregarded})
+
+
+def _checked(field: Field, value: Any) -> str:
+    problem = field.kind.check(value)
+    if problem:
+        log.warning("pasted infotext: %s: %s; the default is used.", field.infotext, problem)
+    return field.kind.write(field.default if problem else value)
+
+
+def _disregarded() -> Collection[str]:
+    """The keys that the user chose in Settings > Infotext; the host has removed them already."""
+    from modules import shared
+
+    return getattr(shared.opts, "infotext_skip_pasting", ())
 
 
 def paste_fields(components: Mapping[str, Any]) -> list[tuple[Any, str]]:
@@ -78,14 +86,14 @@ def paste_fields(components: Mapping[str, Any]) -> list[tuple[Any, str]]:
 def paste_note(params: Mapping[str, Any]) -> str:
     """What the user still has to do after pasting: infotext holds no picture."""
     if VERSION not in params:
-        return ""
+        return NOTHING_SAID
     reference = params.get(REFERENCE, "unknown")
     return f"Pasted settings belong to reference {reference}: load that picture above."
 
 
 def _write(field: Field, value: Any) -> str:
-    text = to_text(value)
-    if field.kind != "text":
+    text = field.kind.write(value)
+    if not isinstance(field.kind, Text):
         return text
     # The host quotes only what holds one of these; other text is quoted here, or quotation marks
     # and spaces at its ends would be lost. Spaces around a prompt mean nothing.

@@ -9,9 +9,11 @@ import re
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from modules import shared
 
 from lafi import __version__
-from lafi.settings import FIELDS, LafiSettings, to_text
+from lafi.kinds import Choice, Integer, Number
+from lafi.settings import FIELDS, LafiSettings
 from lafi.webui import infotext
 
 # The WebUIs' format: "key: value" pairs, a value in JSON quotes where it holds a comma, a colon or
@@ -44,12 +46,13 @@ def parse(line: str) -> dict[str, str]:
 
 
 def field_values(field):
-    if field.kind == "number":
-        return st.floats(field.minimum, field.maximum).map(lambda value: float(to_text(value)))
-    if field.kind == "integer":
-        return st.integers(field.minimum, field.maximum)
-    if field.kind == "choice":
-        return st.sampled_from(field.choices)
+    kind = field.kind
+    if isinstance(kind, Integer):
+        return st.integers(kind.minimum, kind.maximum)
+    if isinstance(kind, Number):
+        return st.floats(kind.minimum, kind.maximum).map(lambda each: float(kind.write(each)))
+    if isinstance(kind, Choice):
+        return st.sampled_from(kind.choices)
     return st.text(st.characters(exclude_categories=["Cs"])).map(str.strip)
 
 
@@ -74,7 +77,7 @@ def test_settings_survive_the_round_trip(wanted):
     infotext.on_infotext_pasted("", params)
     assert params["LAFI enabled"] == "True"
     assert infotext.read(params) == {
-        field.name: getattr(wanted, field.name) for field in infotext.STORED
+        field: getattr(wanted, field.name) for field in infotext.STORED
     }
     assert params["Sampler"] == "Euler a"
     assert params["Size-1"] == "512"
@@ -110,10 +113,40 @@ def test_what_is_missing_returns_to_its_default():
     assert params["LAFI prompt"] == ""
 
 
-def test_a_picture_without_lafi_only_switches_it_off():
-    params = {"Steps": "20"}
+@pytest.mark.parametrize("params", [
+    {"Steps": "20"}, {"LAFI error": "no_model"}, {"Steps": "20", "LAFI depth": "50"},
+], ids=str)  # fmt: skip
+def test_a_text_that_does_not_say_that_lafi_ran_decides_nothing(params):
+    after = dict(params)
+    infotext.on_infotext_pasted("", after)
+    assert after == params
+    assert infotext.paste_note(after) == infotext.NOTHING_SAID
+
+
+@pytest.fixture
+def skipping():
+    """Names the fields that the user told the host to disregard."""
+    yield lambda *keys: setattr(shared.opts, "infotext_skip_pasting", list(keys))
+    shared.reset()
+
+
+@pytest.mark.parametrize("field", [FIELDS[0], *infotext.STORED], ids=lambda field: field.name)
+def test_a_disregarded_field_keeps_the_value_of_the_page(skipping, field):
+    params = {"LAFI version": "0.1.0", "LAFI depth": "50", "LAFI stream": "inversion"}
+    params.pop(field.infotext, None)  # as the host does before it asks
+    skipping(field.infotext, "Steps")
     infotext.on_infotext_pasted("", params)
-    assert params == {"Steps": "20", "LAFI enabled": "False"}
+    assert field.infotext not in params
+    others = {each.infotext for each in (FIELDS[0], *infotext.STORED)} - {field.infotext}
+    assert others <= set(params)
+
+
+def test_a_host_without_that_setting_is_one_that_disregards_nothing(skipping):
+    del shared.opts.data["infotext_skip_pasting"], shared.opts.data_labels["infotext_skip_pasting"]
+    params = {"LAFI version": "0.1.0"}
+    infotext.on_infotext_pasted("", params)
+    assert params["LAFI enabled"] == "True"
+    assert params["LAFI depth"] == "100"
 
 
 @pytest.mark.parametrize(
@@ -149,4 +182,4 @@ def test_the_note_names_the_reference():
     assert "0123456789ab" in infotext.paste_note(
         {"LAFI version": "0.1.0", "LAFI reference": "0123456789ab"}
     )
-    assert infotext.paste_note({"Steps": "20"}) == ""
+    assert "nothing of LAFI" in infotext.paste_note({"Steps": "20"})
