@@ -2,27 +2,55 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from fastapi import Body, FastAPI
-from fastapi.responses import JSONResponse
 from modules import call_queue, shared
 
 from .. import __version__
-from ..errors import LafiError
-from ..settings import schema, validate
-from . import run, selftest
-from .images import open_picture
+from ..errors import LafiError, invalid, invalid_fields, problem
+from ..kinds import Integer, Kind
+from ..settings import BY_NAME, schema, validate
+from . import http, run, selftest
+from .images import CELL, open_picture
+
+log = logging.getLogger("LAFI")
+
+# The host's own route for pictures: ours exist where it does, and ask for what it asks for.
+HOST_ROUTE = "/sdapi/v1/txt2img"
+# What a self-test may be asked: kind and default.
+SELF_TEST: dict[str, tuple[Kind, Any]] = {
+    "batch": (Integer(1, 8, 1), 1),
+    "stream": (BY_NAME["stream"].kind, "noise"),
+    "size": (Integer(64, 2048, 64), 256),
+}
 
 
 def register(_demo: Any, app: FastAPI) -> None:
-    """Adds the routes; the host's ``on_app_started`` callback."""
-    app.add_api_route("/lafi/v1/version", version, methods=["GET"])
-    app.add_api_route("/lafi/v1/schema", schema, methods=["GET"])
-    app.add_api_route("/lafi/v1/last-run", last_run, methods=["GET"])
-    app.add_api_route("/lafi/v1/bank/clear", clear_bank, methods=["POST"])
-    app.add_api_route("/lafi/v1/selftest", self_test, methods=["POST"], response_model=None)
-    app.add_api_route("/lafi/v1/validate", check, methods=["POST"], response_model=None)
+    """Adds the routes, behind the host's own password; the host's ``on_app_started`` callback.
+
+    Without the host's API there are none: the page does not need them.
+    """
+    host_routes = [each for each in app.routes if getattr(each, "path", None) == HOST_ROUTE]
+    if not host_routes:
+        log.debug("the WebUI runs without its API, so LAFI has no routes either.")
+        return
+    for method, path, endpoint in (
+        ("GET", "version", version),
+        ("GET", "schema", schema),
+        ("GET", "last-run", last_run),
+        ("POST", "bank/clear", clear_bank),
+        ("POST", "selftest", self_test),
+        ("POST", "validate", check),
+    ):
+        app.add_api_route(
+            f"/lafi/v1/{path}",
+            endpoint,
+            methods=[method],
+            dependencies=host_routes[0].dependencies,
+            response_model=None,
+        )
 
 
 def version() -> dict[str, str]:
@@ -40,32 +68,52 @@ def clear_bank() -> dict[str, int]:
     return {"freed": run.forget()}
 
 
-def check(fields: dict[str, Any] = Body()) -> Any:  # noqa: B008 (FastAPI reads it there)
+def check(fields: Any = Body(None)) -> Any:  # noqa: B008 (FastAPI reads it there)
     """Checks settings as a generation would, without generating: 422 with ``[{loc, msg}]``."""
     try:
-        settings = validate({"enabled": True} | fields)
+        settings = validate({"enabled": True} | _object(fields))
         if settings.enabled:
             open_picture(settings.image, settings.mask, shared.opts.img2img_background_color)
     except LafiError as error:
-        return JSONResponse(error.problems or [{"loc": [], "msg": str(error)}], status_code=422)
+        return http.refusal(error)
     return {"valid": True, "acts": settings.acts}
 
 
-def self_test(
-    batch: int = Body(1, ge=1, le=8),
-    stream: str = Body("noise"),
-    size: int = Body(256, ge=64, le=2048, multiple_of=64),
-) -> Any:
+def self_test(fields: Any = Body(None)) -> Any:  # noqa: B008
     """Checks LAFI's exact promises on the checkpoint and the attention that are in use now.
 
-    Args:
-        batch: pictures in the batch.
-        stream: kind of reference stream.
-        size: of the pictures, in pixels.
+    The fields are those of `SELF_TEST`: the batch, the kind of reference stream, and the size in
+    pixels. All may be left out.
     """
     try:
-        validate({"stream": stream})
+        asked = _self_test_settings(_object(fields))
         with call_queue.queue_lock:
-            return selftest.run(batch, stream, size)
+            return selftest.run(**asked)
     except LafiError as error:
-        return JSONResponse(error.problems or [{"loc": [], "msg": str(error)}], status_code=422)
+        return http.refusal(error)
+
+
+def _self_test_settings(fields: dict[str, Any]) -> dict[str, Any]:
+    defaults: dict[str, Any] = {name: default for name, (_, default) in SELF_TEST.items()}
+    wanted = defaults | fields
+    problems = []
+    for name, value in wanted.items():
+        message: str | None = f"is not known; known are {', '.join(SELF_TEST)}"
+        if name in SELF_TEST:
+            message = SELF_TEST[name][0].check(value)
+        if not message and name == "size" and value % (8 * CELL):
+            message = "must be a multiple of 64"
+        if message:
+            problems.append(problem(name, message))
+    if problems:
+        raise invalid_fields(problems)
+    return {name: kind.clean(wanted[name]) for name, (kind, _) in SELF_TEST.items()}
+
+
+def _object(fields: Any) -> dict[str, Any]:
+    """The body of a request; none at all stands for one without fields."""
+    if fields is None:
+        return {}
+    if not isinstance(fields, dict):
+        raise invalid("body", "must be an object with fields")
+    return fields

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -14,20 +15,35 @@ class HTTPException(Exception):  # noqa: N818 (FastAPI's name)
         self.status_code, self.detail, self.headers = status_code, detail, headers
 
 
+@dataclass(frozen=True)
+class Route:
+    """One route, as FastAPI lists it."""
+
+    path: str
+    endpoint: Callable[..., Any]
+    methods: list[str]
+    dependencies: list[Any]
+    response_model: Any = None
+
+
 class FastAPI:
-    """An application: `routes` by (method, path)."""
+    """An application: its routes, in the order in which they were added."""
 
     def __init__(self) -> None:
-        self.routes: dict[tuple[str, str], Callable[..., Any]] = {}
-        self.options: dict[tuple[str, str], dict[str, Any]] = {}
+        self.routes: list[Any] = []
 
     def add_api_route(
-        self, path: str, endpoint: Callable[..., Any], *, methods: list[str], **options: Any
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        *,
+        methods: list[str],
+        dependencies: Sequence[Any] | None = None,
+        response_model: Any = None,
     ) -> None:
         """Keeps a route."""
-        for method in methods:
-            self.routes[method, path] = endpoint
-            self.options[method, path] = options
+        route = Route(path, endpoint, methods, list(dependencies or ()), response_model)
+        self.routes.append(route)
 
 
 def Body(default: Any = ..., **limits: Any) -> Any:  # noqa: N802 (FastAPI's name)
