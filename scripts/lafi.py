@@ -6,6 +6,7 @@ from modules.sd_samplers_common import Sampler
 from lafi.webui import api, infotext, logs, options, run, ui, xyz
 
 logs.set_up()
+options.register()
 
 
 class LafiScript(scripts.Script):
@@ -57,6 +58,5 @@ script_callbacks.on_script_unloaded(unpatch_sampler)
 script_callbacks.on_cfg_denoiser(before_evaluation)
 script_callbacks.on_model_loaded(model_loaded)
 script_callbacks.on_before_ui(xyz.register)
-script_callbacks.on_ui_settings(options.register)
 script_callbacks.on_infotext_pasted(infotext.on_infotext_pasted)
 script_callbacks.on_app_started(api.register)

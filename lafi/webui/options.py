@@ -28,7 +28,8 @@ DEFAULTS: dict[str, Any] = {
 
 
 def register() -> None:
-    """Adds the section; for the host's callback `on_ui_settings`."""
+    """Adds the section. Called when the script is loaded, not when the page is built: without a
+    page (``--nowebui``) requests may override the settings all the same."""
     import gradio as gr
     from modules import shared
 
@@ -83,8 +84,7 @@ def value(key: str) -> Any:
     """A setting of the section, by one of the names above."""
     from modules import shared
 
-    # Without a page the section is never registered.
-    return getattr(shared.opts, key, DEFAULTS[key])
+    return getattr(shared.opts, key)
 
 
 def bank_bytes() -> int | None:
