@@ -11,6 +11,7 @@ from modules.infotext_utils import image_from_url_text
 from modules.ui_components import InputAccordion
 
 from .. import __version__
+from ..kinds import Image
 from ..settings import BY_NAME, FIELDS, PRESET_FIELDS, PRESETS, Field, preset
 from . import infotext, run, status
 
@@ -18,9 +19,9 @@ GRADIO = int(gr.__version__.split(".")[0])
 UPLOAD = {"source": "upload"} if GRADIO < 4 else {"sources": ["upload", "clipboard"]}
 BADGE = '<span class="lafi-badge"></span>'
 AT_HAND = ("depth", "cutoff")
-LONGEST_SLIDER = 100
-# What the status line depends on.
+# What the two lines below the pictures depend on.
 STATUS = ("depth", "layers", "start", "cutoff")
+FITTING = ("image", "mask", "fit")
 
 
 def build_ui(script: Any, is_img2img: bool) -> list:
@@ -44,6 +45,7 @@ def build_ui(script: Any, is_img2img: bool) -> list:
                     presets = {name: _preset_button(script, name) for name in PRESETS}
         note = gr.HTML("", elem_id=script.elem_id("ui_note"), elem_classes="lafi-line")
         line = gr.HTML("", elem_id=script.elem_id("ui_status"), elem_classes="lafi-line")
+        cut = gr.HTML("", elem_id=script.elem_id("ui_cut"), elem_classes="lafi-line")
         with gr.Accordion("Advanced", open=False, elem_id=script.elem_id("ui_advanced")):
             rest = [field for field in FIELDS if field.name not in controls]
             controls |= {field.name: _control(script, field) for field in rest}
@@ -52,16 +54,14 @@ def build_ui(script: Any, is_img2img: bool) -> list:
             changed = [controls[field] for field in PRESET_FIELDS]
             button.click(fn=functools.partial(_preset, name), outputs=changed, queue=False)
         forget.click(fn=_forget, outputs=[note], queue=False)
+        tab = "img2img" if is_img2img else "txt2img"
         _connect_status(script, controls, line)
-        _connect_pictures(script, controls, take, note, "img2img" if is_img2img else "txt2img")
+        _connect_fit(script, controls, cut, tab)
+        _connect_pictures(script, controls, take, note, tab)
+    _keep_out_of_defaults(on.accordion, *controls.values())
     script.infotext_fields = [*infotext.paste_fields(controls), (note, _paste_note)]
     script.paste_field_names = [field.infotext for field in FIELDS]
     return [controls[field.name] for field in FIELDS]
-
-
-def caption(field: Field) -> str:
-    """A control's label, with the unit."""
-    return f"{field.label} ({field.unit})" if field.unit else field.label
 
 
 def js(code: str) -> dict[str, str]:
@@ -69,34 +69,24 @@ def js(code: str) -> dict[str, str]:
     return {"_js" if GRADIO < 4 else "js": code}
 
 
+def _keep_out_of_defaults(*components: Any) -> None:
+    """The host's file of page defaults would keep today's ranges and defaults for later versions;
+    and LAFI switched on by it, without a picture, would refuse every run."""
+    for component in components:
+        component.do_not_save_to_config = True
+
+
 def _control(script: Any, field: Field) -> Any:
-    common = {"label": caption(field), "elem_id": script.elem_id(field.name)}
-    if field.kind == "image":
-        return _image(field, common)
-    common["info"] = field.help
-    if field.kind in ("number", "integer") and _range(field) <= LONGEST_SLIDER:
-        # A float, also when the default is whole: hosts cast infotext to the type of this value.
-        value = float(field.default)
-        return gr.Slider(field.minimum, field.maximum, value, step=field.step, **common)
-    if field.kind in ("number", "integer"):
-        return gr.Number(field.default, precision=0, **common)
-    if field.kind == "choice":
-        return gr.Radio(list(field.choices), value=field.default, **common)
-    return gr.Textbox(field.default, **common)
-
-
-def _range(field: Field) -> float:
-    assert field.minimum is not None
-    assert field.maximum is not None
-    return field.maximum - field.minimum
-
-
-def _image(field: Field, common: dict[str, Any]) -> Any:
-    image = gr.Image(type="pil", image_mode="RGBA", height=240, **UPLOAD, **common)
-    image.do_not_save_to_config = True
-    # Pictures have no `info` of their own.
-    gr.HTML(html.escape(field.help), elem_classes="lafi-line")
-    return image
+    name, arguments = field.kind.control(field.default)
+    arguments |= {"label": field.caption, "elem_id": script.elem_id(field.name)}
+    if isinstance(field.kind, Image):
+        # No mode: gradio would cut 16-bit greys off.
+        arguments |= {"type": "pil", "image_mode": None, "height": 240, **UPLOAD}
+        image = gr.Image(**arguments)
+        # Pictures have no `info` of their own.
+        gr.HTML(html.escape(field.help), elem_classes="lafi-line")
+        return image
+    return getattr(gr, name)(info=field.help, **arguments)
 
 
 def _preset_button(script: Any, name: str) -> Any:
@@ -109,7 +99,6 @@ def _preset(name: str) -> list[Any]:
 
 
 def _connect_status(script: Any, controls: dict[str, Any], line: Any) -> None:
-    """The page's script clicks a hidden button: once for many quick changes of a slider."""
     refresh = gr.Button(visible=False, elem_id=script.elem_id("ui_refresh"))
     refresh.click(
         fn=_status_line,
@@ -118,12 +107,36 @@ def _connect_status(script: Any, controls: dict[str, Any], line: Any) -> None:
         show_progress=False,
         queue=False,
     )
-    for name in ("enabled", *STATUS):
-        controls[name].change(fn=None, **js(f"() => lafi.refresh('{refresh.elem_id}')"))
+    _click_on_change(refresh, [controls[name] for name in ("enabled", *STATUS)])
+
+
+def _connect_fit(script: Any, controls: dict[str, Any], line: Any, tab: str) -> None:
+    refit = gr.Button(visible=False, elem_id=script.elem_id("ui_refit"))
+    # Filled by the page's script: the host's own controls are not at hand here.
+    size = gr.Textbox(visible=False, elem_id=script.elem_id("ui_size"))
+    refit.click(
+        fn=_fit_line,
+        inputs=[*(controls[name] for name in FITTING), size],
+        outputs=[line],
+        show_progress=False,
+        queue=False,
+        **js(f"(image, mask, fit) => [image, mask, fit, lafi.size('{tab}')]"),
+    )
+    _click_on_change(refit, [controls[name] for name in FITTING])
+
+
+def _click_on_change(button: Any, controls: list) -> None:
+    """The page's script clicks a hidden button: once for many quick changes of a slider."""
+    for control in controls:
+        control.change(fn=None, **js(f"() => lafi.refresh('{button.elem_id}')"))
 
 
 def _status_line(depth: float, layers: str, start: float, cutoff: float) -> str:
     return html.escape(status.describe(depth, layers, start, cutoff))
+
+
+def _fit_line(image: Any, mask: Any, fit: str, size: str) -> str:
+    return html.escape(status.describe_fit(image, mask, fit, size))
 
 
 def _paste_note(params: dict[str, Any]) -> str:

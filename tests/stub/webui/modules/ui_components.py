@@ -12,6 +12,7 @@ class InputAccordion(gr.Checkbox):
 
     def __init__(self, value: bool, **kwargs: Any) -> None:
         super().__init__(value, **kwargs)
+        self.accordion = gr.Accordion(open=value, **kwargs)
 
     def extra(self) -> Any:
         """The place beside its label."""
