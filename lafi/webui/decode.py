@@ -41,7 +41,8 @@ def decode(field: str, value: Any) -> Image.Image:
         _check_size(field, picture)
         sixteen_bits = picture.format in SIXTEEN_BITS
         picture.load()
-        upright: Any = ImageOps.exif_transpose(picture)
+        # Pillow itself turns a TIFF when it loads it.
+        upright: Any = picture if picture.format == "TIFF" else ImageOps.exif_transpose(picture)
         return _rgba(upright, sixteen_bits)
     except LafiError:
         raise
