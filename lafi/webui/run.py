@@ -233,6 +233,8 @@ class Run:
         assert self.picture is not None
         fitted = fit_picture(self.picture, width * CELL, height * CELL, settings.fit)
         self.crop = fitted.crop
+        if cut := fitted.crop.describe():
+            log.info("at %dx%d, %s.", width * CELL, height * CELL, cut)
         z0 = host.encode(fitted.pixels)
         seed = self.picture.seed if settings.noise_seed == -1 else settings.noise_seed
         # On the CPU: the same noise on every machine, and the host's generators stay untouched.
