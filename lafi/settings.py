@@ -112,8 +112,8 @@ class LafiSettings:
     )
     fit: str = _setting(
         Choice(("crop", "pad", "stretch")), "crop", "Fit",
-        "How the reference meets the picture's size. crop: fill and cut. pad: all of it, "
-        "edges repeated. stretch: distort.",
+        "How the reference meets the picture's size. crop: fill and cut, around the masked "
+        "part. pad: all of it, edges repeated. stretch: distort.",
     )
     noise_seed: int = _setting(
         Integer(-1, 2**32 - 1, 1), -1, "Noise seed",
