@@ -9,8 +9,9 @@ import re
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,9 +21,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+# Not every host's API lists extensions' options; then they are at their defaults.
+from lafi.webui.options import DEFAULTS
+
 SEED = 7
-# Defaults of LAFI's options that the tests change; not every host's API lists extensions' options.
-UNLISTED = {"lafi_stop_on_error": True, "lafi_bank_form": "auto", "lafi_batching": "auto"}
 
 
 class Picture:
@@ -104,27 +106,54 @@ class WebUI:
     """A running WebUI.
 
     Args:
-        url: its address.
+        url: its address, with ``user:password@`` before the host if it wants a password.
         size: width and height of a picture in pixels.
         steps: sampling steps of a picture.
         timeout: longest wait for one answer, in seconds.
     """
 
     def __init__(self, url: str, size: int, steps: int, timeout: float = 600) -> None:
-        self.url, self.size, self.steps, self.timeout = url.rstrip("/"), size, steps, timeout
+        parts = urllib.parse.urlsplit(url.rstrip("/"))
+        login, _, host = parts.netloc.rpartition("@")
+        self.url = parts._replace(netloc=host).geturl()
+        self.size, self.steps, self.timeout = size, steps, timeout
+        token = base64.b64encode(urllib.parse.unquote(login).encode()).decode()
+        self.headers = {"Authorization": f"Basic {token}"} if login else {}
+
+    def stranger(self) -> WebUI:
+        """The same WebUI for somebody who has no password."""
+        return WebUI(self.url, self.size, self.steps, self.timeout)
 
     # ---- requests -----------------------------------------------------------------------------
 
     def get(self, path: str) -> Any:
         """The body of a GET that must succeed."""
-        answer = self._send(urllib.request.Request(self.url + path))
+        answer = self.try_get(path)
         assert answer.status == 200, f"GET {path}: {answer}"
         return answer.body
+
+    def try_get(self, path: str) -> Answer:
+        """The answer to a GET, whatever it is."""
+        return self._send(urllib.request.Request(self.url + path, headers=self.headers))
+
+    def listed(self, path: str) -> list[Any]:
+        """The body of a GET; empty if the host has no such route."""
+        answer = self.try_get(path)
+        return answer.body if answer.status == 200 else []
+
+    def has(self, path: str) -> bool:
+        """Whether a GET succeeds; also while the host starts and answers nothing."""
+        request = urllib.request.Request(self.url + path, headers=self.headers)
+        try:
+            with urllib.request.urlopen(request, timeout=self.timeout):
+                return True
+        except OSError:
+            return False
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> Answer:
         """The answer to a POST, whatever it is."""
         data = json.dumps(body or {}).encode()
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json"} | self.headers
         return self._send(urllib.request.Request(self.url + path, data, headers))
 
     def _send(self, request: urllib.request.Request) -> Answer:
@@ -167,7 +196,7 @@ class WebUI:
         body = {name: value for name, value in body.items() if value is not None}
         if lafi is not None:
             args = lafi if isinstance(lafi, list) else [lafi]
-            body["alwayson_scripts"] = {"LAFI": {"args": args}}
+            body["alwayson_scripts"] = body.get("alwayson_scripts", {}) | {"LAFI": {"args": args}}
         return self.post(f"/sdapi/v1/{route}", body)
 
     def generate(self, lafi: Any = None, route: str = "txt2img", **payload: Any) -> Result:
@@ -206,13 +235,26 @@ class WebUI:
 
         One request's own override is not enough: hosts take back only what their file has.
         """
-        known = self.get("/sdapi/v1/options")
-        before = {name: (UNLISTED | known)[name] for name in values}
+        before = self._values(values)
         self._set(values)
         try:
             yield
         finally:
             self._set(before)
+
+    @contextmanager
+    def lasting_options(self, **values: Any) -> Iterator[None]:
+        """The same through the host's settings file, for options that only then take effect."""
+        before = self._values(values)
+        assert self.post("/sdapi/v1/options", values).status == 200
+        try:
+            yield
+        finally:
+            assert self.post("/sdapi/v1/options", before).status == 200
+
+    def _values(self, names: Iterable[str]) -> dict[str, Any]:
+        known = DEFAULTS | self.get("/sdapi/v1/options")
+        return {name: known[name] for name in names}
 
     def _set(self, values: dict[str, Any]) -> None:
         lasting = {"override_settings": values, "override_settings_restore_afterwards": False}

@@ -23,7 +23,8 @@ def hires(webui) -> dict:
     return {
         "enable_hr": True,
         "hr_scale": 1.5,
-        "hr_upscaler": webui.get("/sdapi/v1/latent-upscale-modes")[0]["name"],
+        # In every host's list; latent ones are not.
+        "hr_upscaler": "None",
         "hr_second_pass_steps": 4,
         "denoising_strength": 0.7,
         "steps": 4,

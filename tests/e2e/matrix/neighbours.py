@@ -1,0 +1,162 @@
+"""Scenarios beside other extensions; each is skipped where that extension is not installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from .facts import Facts
+from .features import START, hires
+from .scenario import Fields, Scenario
+
+PANORAMA: Fields = {"width": 512}
+REGIONS = "a knight BREAK a red wizard BREAK a blue dragon"
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """Another extension's script, switched on.
+
+    Attributes:
+        name: of the scenario.
+        script: its title, as the host lists it, in small letters.
+        values: its arguments by label, or by position where a label is empty or stands twice.
+        payload, lafi, route, passes, refusals: as in `Scenario`.
+    """
+
+    name: str
+    script: str
+    values: dict[str | int, Any]
+    payload: Fields = field(default_factory=dict)
+    lafi: Fields = field(default_factory=dict)
+    route: str = "txt2img"
+    passes: int = 1
+    refusals: tuple[str, ...] = ()
+
+    def scenario(self, facts: Facts) -> Scenario:
+        """For a host, skipped if it has no such script."""
+        if (self.route, self.script) not in facts.scripts:
+            return Scenario(self.name, skip=f"the host has no script {self.script}")
+        beside = {self.script: {"args": facts.arguments(self.script, self.route, self.values)}}
+        return Scenario(
+            self.name,
+            self.payload,
+            self.lafi,
+            self.route,
+            beside=beside,
+            passes=self.passes,
+            refusals=self.refusals,
+        )
+
+
+def adetailer(**more: Any) -> dict[str | int, Any]:
+    """ADetailer's arguments: a detector with random weights finds boxes in any picture."""
+    return {0: True, 1: False, 2: {"ad_model": "random_yolov8n.pt", "ad_mask_k": 1} | more}
+
+
+def controlnet(module: str, **more: Any) -> dict[str | int, Any]:
+    """ControlNet's arguments: one unit that looks at the starting picture's colours."""
+    unit = {"enabled": True, "module": module, "image": START["init_images"][0]}
+    return {0: unit | more}
+
+
+REGIONAL: dict[str | int, Any] = {"Active": True, "Divide Ratio": "1,1,1"}
+
+NEIGHBOURS = (
+    Neighbour("ADetailer", "adetailer", adetailer()),
+    Neighbour("ADetailer, batch count 3", "adetailer", adetailer(), {"n_iter": 3}, passes=3),
+    Neighbour("ADetailer, batch 2x3", "adetailer", adetailer(), {"batch_size": 2, "n_iter": 3}),
+    Neighbour("ControlNet reference_only", "controlnet", controlnet("reference_only")),
+    Neighbour(
+        "ControlNet reference_only, rows positive",
+        "controlnet",
+        controlnet("reference_only"),
+        lafi={"rows": "positive"},
+        refusals=("attention_replaced",),
+    ),
+    Neighbour(
+        "ControlNet with a random model, batch count 2",
+        "controlnet",
+        controlnet("none", model="tiny_control"),
+        {"n_iter": 2},
+        passes=2,
+    ),
+    Neighbour(
+        "Regional Prompter, attention",
+        "regional prompter",
+        REGIONAL | {"Generation mode": "Attention"},
+        {"prompt": REGIONS},
+    ),
+    Neighbour(
+        "Regional Prompter, latent",
+        "regional prompter",
+        REGIONAL | {"Generation mode": "Latent"},
+        {"prompt": REGIONS},
+    ),
+    Neighbour("Forge Couple", "forge couple", {"Enable": True}, {"prompt": "a knight\na wizard"}),
+    *(
+        Neighbour(
+            f"Tiled Diffusion, {method}",
+            "tiled diffusion",
+            {
+                "Enable Tiled Diffusion": True,
+                "Method": method,
+                "Latent tile width": 32,
+                "Latent tile height": 32,
+                "Latent tile overlap": 8,
+            },
+            PANORAMA,
+        )
+        for method in ("MultiDiffusion", "Mixture of Diffusers")
+    ),
+    Neighbour(
+        "Dynamic Prompts, batch count 3",
+        "dynamic prompts v2.17.1",
+        {0: True},
+        {"prompt": "a {knight|wizard|dragon} in a {forest|town}", "n_iter": 3},
+        passes=3,
+    ),
+    Neighbour(
+        "Dynamic Thresholding",
+        "dynamic thresholding (cfg scale fix)",
+        {"Enable Dynamic Thresholding (CFG Scale Fix)": True},
+        {"cfg_scale": 20},
+    ),
+    Neighbour("FreeU", "freeu", {0: True}),
+    Neighbour("Self-attention guidance", "self attention guidance", {"Enabled": True}),
+    Neighbour("CD Tuner", "cd tuner", {0: True, "Detail(d1)": 5}),
+    Neighbour("NegPiP", "negpip", {0: True}, {"prompt": "a knight, (forest:-1.2)"}),
+    Neighbour("Kohya Hires.fix", "kohya hires.fix", {"Enable extension": True}, PANORAMA),
+    Neighbour(
+        "LoRA block weight",
+        "lora block weight",
+        {},
+        {"prompt": "a knight <lora:tiny_lora:1:lbw=MIDD>"},
+    ),
+)
+
+
+def scenarios(facts: Facts) -> Iterator[Scenario]:
+    """All of this kind."""
+    for each in NEIGHBOURS:
+        yield each.scenario(facts)
+    with_hires = Neighbour("ADetailer, hires", "adetailer", adetailer(), hires(facts), passes=2)
+    yield with_hires.scenario(facts)
+    yield _ultimate(facts)
+
+
+def _ultimate(facts: Facts) -> Scenario:
+    name, script = "Ultimate SD upscale", "ultimate sd upscale"
+    if ("img2img", script) not in facts.scripts:
+        return Scenario(name, skip=f"the host has no script {script}")
+    half = facts.size // 2
+    values = {
+        "Tile width": half,
+        "Tile height": half,
+        "Target size type": 2,
+        "Type": 0,
+        "Scale": 1.5,
+    }
+    fields = facts.script(script, "img2img", values)
+    return Scenario(name, START | fields, route="img2img")

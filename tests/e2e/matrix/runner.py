@@ -1,0 +1,179 @@
+"""Runs a scenario on a WebUI."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+from functools import singledispatch
+
+from ..client import WebUI
+from ..pictures import REFERENCE
+from .facts import STATE
+from .scenario import Fault, Fields, Guard, Reload, Scenario, Stop
+from .verdict import Findings, Outcome, Shot, Verdict, judge, judge_fault
+
+ARM, DISARM, RELOAD = "/lafi-test/arm", "/lafi-test/disarm", "/lafi-test/reload"
+GUARDED = ("/lafi/v1/version", "/lafi/v1/schema", "/lafi/v1/last-run")
+# How long a WebUI may take to reload its page, in seconds.
+PATIENCE = 180
+
+
+def run(scenario: Scenario, webui: WebUI) -> Outcome:
+    """One row of the table."""
+    if scenario.skip:
+        return Outcome(scenario.name, Verdict.SKIPPED, scenario.skip)
+    with _options(scenario, webui):
+        return play(scenario, webui)
+
+
+def _options(scenario: Scenario, webui: WebUI) -> AbstractContextManager:
+    if not scenario.options:
+        return nullcontext()
+    change = webui.lasting_options if scenario.lasting else webui.options
+    return change(**scenario.options)
+
+
+class Camera:
+    """Makes a scenario's pictures."""
+
+    def __init__(self, scenario: Scenario, webui: WebUI) -> None:
+        self.scenario, self.webui = scenario, webui
+        self.lafi: Fields = {"image": REFERENCE} | scenario.lafi
+
+    def plain(self, beside: bool = True) -> Shot:
+        """Without LAFI; `beside` is whether the other extension acts."""
+        return self._shoot(None, beside)
+
+    def made(self) -> Shot:
+        """With LAFI."""
+        return self._shoot(self.lafi, True)
+
+    def first(self) -> Shot:
+        """With LAFI, which has to record."""
+        self.webui.clear_bank()
+        return self.made()
+
+    def _shoot(self, lafi: Fields | None, beside: bool) -> Shot:
+        payload = {"route": self.scenario.route} | self.scenario.payload
+        if beside and self.scenario.beside:
+            payload["alwayson_scripts"] = self.scenario.beside
+        before = self.webui.last_run()
+        answer = self.webui.request(lafi, **payload)
+        run = self.webui.last_run()
+        new = run if run != before else None
+        return Shot.of(answer, new, whole="script_name" in payload)
+
+
+@singledispatch
+def play(scenario: Scenario, webui: WebUI) -> Outcome:
+    """What the scenario's kind does; the host's options are set."""
+    camera = Camera(scenario, webui)
+    if scenario.route == "img2img":
+        # The VAE draws from the random state that the run before has left; now it is the same one.
+        camera.plain()
+    naked = camera.plain(beside=False) if scenario.beside else None
+    before = camera.plain()
+    made, again = camera.first(), camera.made()
+    outcome = judge(scenario, before, made, again, camera.plain())
+    if naked is None or outcome.verdict is Verdict.SKIPPED:
+        return outcome
+    return _with_neighbour(outcome, naked, before, camera.plain(beside=False))
+
+
+def _with_neighbour(outcome: Outcome, naked: Shot, before: Shot, after: Shot) -> Outcome:
+    """Adds what the other extension does by itself, and that both are gone afterwards."""
+    found = Findings([f"the extension alone {max(before.distances(naked)):.3g}", outcome.seen])
+    if outcome.verdict is Verdict.FAIL:
+        found.wrong.append("see below" if not outcome.seen else outcome.seen)
+        found.seen.pop()
+    found.equal("next picture without either", after, naked)
+    return found.outcome(outcome.name, outcome.verdict)
+
+
+@play.register
+def _fault(scenario: Fault, webui: WebUI) -> Outcome:
+    """The fault comes in a run that records; that it came at all is part of the check."""
+    camera = Camera(scenario, webui)
+    plain, made = camera.plain(), camera.first()
+    if plain.failed or made.failed:
+        return Outcome(scenario.name, Verdict.FAIL, f"without the fault: {plain.text}{made.text}")
+    before = webui.get(STATE)
+    webui.clear_bank()
+    fault = {"where": scenario.where, "call": scenario.call, "kind": scenario.kind}
+    armed = webui.post(ARM, fault)
+    assert armed.status == 200, armed
+    try:
+        broken = camera.made()
+    finally:
+        fired = webui.post(DISARM).body["fired"]
+    left = webui.get(STATE)
+    found = judge_fault(scenario, plain, made, broken, camera.plain(), camera.first())
+    if not fired:
+        found.wrong.append("the fault never came")
+    stops = scenario.kind in ("interrupt", "skip")
+    if broken.failed == stops:
+        found.wrong.append("an error to the host" if stops else "the error was swallowed")
+    if left["hooks"] != before["hooks"]:
+        found.wrong.append(f"{left['hooks']} hooks after it, {before['hooks']} before")
+    return found.outcome(scenario.name)
+
+
+@play.register
+def _stop(scenario: Stop, webui: WebUI) -> Outcome:
+    short = Camera(Scenario(scenario.name), webui)
+    plain, made = short.plain(), short.first()
+    webui.clear_bank()
+    lafi = {"image": REFERENCE} | scenario.lafi
+    with webui.generating(lafi, **scenario.payload) as answers:
+        assert webui.post(f"/sdapi/v1/{scenario.command}").status == 200
+    broken = Shot.of(answers[0], webui.last_run())
+    found = judge_fault(scenario, plain, made, broken, short.plain(), short.first())
+    evaluations = broken.total("evaluations")
+    if not 0 < evaluations < scenario.payload["steps"]:
+        found.wrong.append(f"stopped after {evaluations} evaluations")
+    return found.outcome(scenario.name)
+
+
+@play.register
+def _reload(scenario: Reload, webui: WebUI) -> Outcome:
+    camera = Camera(scenario, webui)
+    plain, made = camera.plain(), camera.first()
+    before = webui.get(STATE)
+    for _ in range(scenario.times):
+        assert webui.post(RELOAD).status == 200
+        _wait_for_another(webui, webui.get(STATE)["app"])
+    found = Findings()
+    found.equal("plain picture", camera.plain(), plain)
+    found.equal("picture with LAFI", camera.first(), made)
+    found.equal("repeated", camera.made(), made, 0.1)
+    left = webui.get(STATE)
+    for name in ("hooks", "wrappers"):
+        if left[name] != before[name]:
+            found.wrong.append(f"{name}: {left[name]}, before {before[name]}")
+    return found.outcome(scenario.name)
+
+
+def _wait_for_another(webui: WebUI, app: int) -> None:
+    """Until the WebUI answers from another application object than `app`."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        time.sleep(1)
+        if webui.has(STATE) and webui.get(STATE)["app"] != app:
+            return
+    raise TimeoutError(f"the WebUI did not come back within {PATIENCE} s")
+
+
+@play.register
+def _guard(scenario: Guard, webui: WebUI) -> Outcome:
+    stranger = webui.stranger()
+    wanted = stranger.try_get("/sdapi/v1/samplers").status
+    found = Findings([f"the host answers {wanted}"])
+    for path in GUARDED:
+        if (status := stranger.try_get(path).status) != wanted:
+            found.wrong.append(f"{path} answers {status} without the password")
+        if (status := webui.try_get(path).status) != 200:
+            found.wrong.append(f"{path} answers {status} with it")
+    for path in ("/lafi/v1/validate", "/lafi/v1/selftest", "/lafi/v1/bank/clear"):
+        if (status := stranger.post(path).status) != wanted:
+            found.wrong.append(f"{path} answers {status} without the password")
+    return found.outcome(scenario.name)
