@@ -24,6 +24,7 @@ class Facts:
         fields: what the host's txt2img request knows.
         commits: the installed extensions' versions, by name.
         faults: whether the test extension is there.
+        controls: the models of ControlNet, if that is installed.
         size: pixels of a picture's side.
     """
 
@@ -37,6 +38,7 @@ class Facts:
     fields: frozenset[str] = frozenset()
     commits: dict[str, str] = field(default_factory=dict)
     faults: bool = False
+    controls: tuple[str, ...] = ()
     size: int = 256
 
     @classmethod
@@ -56,6 +58,7 @@ class Facts:
             frozenset(webui.txt2img_fields),
             {each["name"]: each["version"] for each in webui.listed("/sdapi/v1/extensions")},
             webui.has(STATE),
+            _controls(webui),
             webui.size,
         )
 
@@ -85,6 +88,12 @@ class Facts:
     def script(self, name: str, route: str, values: dict[str | int, Any]) -> dict[str, Any]:
         """The request's fields that run a selectable script; see `arguments`."""
         return {"script_name": name, "script_args": self.arguments(name, route, values)}
+
+
+def _controls(webui: WebUI) -> tuple[str, ...]:
+    answer = webui.try_get("/controlnet/model_list")
+    models = answer.body["model_list"] if answer.status == 200 else []
+    return tuple(name for name in models if name != "None")
 
 
 def _key(script: dict[str, Any]) -> tuple[str, str]:

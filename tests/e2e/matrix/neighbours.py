@@ -11,6 +11,8 @@ from .features import START, hires
 from .scenario import Fields, Scenario
 
 PANORAMA: Fields = {"width": 512}
+SIX: Fields = {"batch_size": 2, "n_iter": 3}
+LISTED: Fields = {"ad_script_names": "dynamic_prompting,dynamic_thresholding,lafi"}
 REGIONS = "a knight BREAK a red wizard BREAK a blue dragon"
 
 
@@ -22,7 +24,7 @@ class Neighbour:
         name: of the scenario.
         script: its title, as the host lists it, in small letters.
         values: its arguments by label, or by position where a label is empty or stands twice.
-        payload, lafi, route, passes, refusals: as in `Scenario`.
+        payload, lafi, route, options, passes, refusals: as in `Scenario`.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Neighbour:
     payload: Fields = field(default_factory=dict)
     lafi: Fields = field(default_factory=dict)
     route: str = "txt2img"
+    options: Fields = field(default_factory=dict)
     passes: int = 1
     refusals: tuple[str, ...] = ()
 
@@ -44,6 +47,7 @@ class Neighbour:
             self.payload,
             self.lafi,
             self.route,
+            self.options,
             beside=beside,
             passes=self.passes,
             refusals=self.refusals,
@@ -66,7 +70,10 @@ REGIONAL: dict[str | int, Any] = {"Active": True, "Divide Ratio": "1,1,1"}
 NEIGHBOURS = (
     Neighbour("ADetailer", "adetailer", adetailer()),
     Neighbour("ADetailer, batch count 3", "adetailer", adetailer(), {"n_iter": 3}, passes=3),
-    Neighbour("ADetailer, batch 2x3", "adetailer", adetailer(), {"batch_size": 2, "n_iter": 3}),
+    Neighbour("ADetailer, batch 2x3", "adetailer", adetailer(), SIX, passes=3),
+    # Listed, LAFI acts in ADetailer's own passes too.
+    Neighbour("ADetailer, LAFI listed", "adetailer", adetailer(), options=LISTED),
+    Neighbour("ADetailer, LAFI listed, batch 2x3", "adetailer", adetailer(), SIX, options=LISTED),
     Neighbour("ControlNet reference_only", "controlnet", controlnet("reference_only")),
     Neighbour(
         "ControlNet reference_only, rows positive",
@@ -74,13 +81,6 @@ NEIGHBOURS = (
         controlnet("reference_only"),
         lafi={"rows": "positive"},
         refusals=("attention_replaced",),
-    ),
-    Neighbour(
-        "ControlNet with a random model, batch count 2",
-        "controlnet",
-        controlnet("none", model="tiny_control"),
-        {"n_iter": 2},
-        passes=2,
     ),
     Neighbour(
         "Regional Prompter, attention",
@@ -124,7 +124,7 @@ NEIGHBOURS = (
         {"cfg_scale": 20},
     ),
     Neighbour("FreeU", "freeu", {0: True}),
-    Neighbour("Self-attention guidance", "self attention guidance", {"Enabled": True}),
+    Neighbour("Self-attention guidance", "self attention guidance", {0: True}),
     Neighbour("CD Tuner", "cd tuner", {0: True, "Detail(d1)": 5}),
     Neighbour("NegPiP", "negpip", {0: True}, {"prompt": "a knight, (forest:-1.2)"}),
     Neighbour("Kohya Hires.fix", "kohya hires.fix", {"Enable extension": True}, PANORAMA),
@@ -143,7 +143,16 @@ def scenarios(facts: Facts) -> Iterator[Scenario]:
         yield each.scenario(facts)
     with_hires = Neighbour("ADetailer, hires", "adetailer", adetailer(), hires(facts), passes=2)
     yield with_hires.scenario(facts)
+    yield _control_model(facts)
     yield _ultimate(facts)
+
+
+def _control_model(facts: Facts) -> Scenario:
+    name = "ControlNet with a model, batch count 2"
+    if not facts.controls:
+        return Scenario(name, skip="the host has no ControlNet model")
+    unit = controlnet("none", model=facts.controls[0])
+    return Neighbour(name, "controlnet", unit, {"n_iter": 2}, passes=2).scenario(facts)
 
 
 def _ultimate(facts: Facts) -> Scenario:
