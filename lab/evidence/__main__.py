@@ -1,0 +1,9 @@
+"""``python3 -m lab.evidence``: identity against pose leak on the toy model."""
+
+from demo import environment
+
+if __name__ == "__main__":
+    environment.enter("bench.evidence")
+    from .harness import main  # needs torch, which only the environment has
+
+    main()

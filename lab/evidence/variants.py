@@ -1,0 +1,86 @@
+"""Ideas of other methods, as hooks beside LAFI's own: AdaIN of features, and of reference keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lafi.core.sites import Site
+
+# As ControlNet's reference_adain has it: the middle, and all blocks but the finest ones.
+FIRST_INPUT, LAST_OUTPUT = 4, 8
+
+
+class FeatureAdaIN:
+    """Gives the target's features the reference's mean and spread, channel by channel.
+
+    Huang and Belongie 2017; in `reference_adain+attn` together with shared attention. The
+    reference's row must run inside `recording`, earlier than the target's rows.
+    """
+
+    def __init__(self, unet: Any) -> None:
+        self._recording = False
+        self._known: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+        blocks = [
+            *unet.input_blocks[FIRST_INPUT:],
+            unet.middle_block,
+            *unet.output_blocks[:LAST_OUTPUT],
+        ]
+        self._handles = [block.register_forward_hook(self._after) for block in blocks]
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """While the reference's row runs."""
+        self._recording = True
+        try:
+            yield
+        finally:
+            self._recording = False
+
+    def remove(self) -> None:
+        """Takes the hooks away."""
+        for handle in self._handles:
+            handle.remove()
+
+    def _after(self, module: nn.Module, args: tuple, output: Tensor) -> Tensor | None:
+        mean, spread = _moments(output, (2, 3))
+        if self._recording:
+            self._known[module] = mean, spread
+            return None
+        if module not in self._known:  # outside the window
+            return None
+        wanted_mean, wanted_spread = self._known.pop(module)
+        return (output - mean) / spread * wanted_spread + wanted_mean
+
+
+@contextmanager
+def keys_adain(sites: tuple[Site, ...]) -> Iterator[None]:
+    """Gives the reference's keys the target's own mean and spread (StyleAligned, section 3.2).
+
+    For one evaluation: the hooks read what LAFI's, which are there already, have appended.
+    """
+    handles = [site.module.to_k.register_forward_hook(_normalise) for site in sites]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _normalise(module: nn.Module, args: tuple, output: Tensor) -> Tensor | None:
+    own = args[0].shape[1]
+    if output.shape[1] == own:  # nothing was appended
+        return None
+    mean, spread = _moments(output[:, :own], (1,))
+    reference_mean, reference_spread = _moments(output[:, own:], (1,))
+    keys = (output[:, own:] - reference_mean) / reference_spread * spread + mean
+    return torch.cat([output[:, :own], keys], 1)
+
+
+def _moments(features: Tensor, over: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    variance, mean = torch.var_mean(features, dim=over, keepdim=True, correction=0)
+    return mean, (variance + 1e-6).sqrt()

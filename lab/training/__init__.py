@@ -1,0 +1,1 @@
+"""Makes the pixel world's model: `python3 -m lab.training`."""

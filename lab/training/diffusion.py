@@ -1,0 +1,192 @@
+"""The UNet and the text model, trained on the cells of drawn pictures.
+
+v-prediction (Salimans and Ho 2022) on SD's noise schedule: colours are decided at high noise, where
+eps-prediction gives them next to no weight. Low noise, where only texture is left to learn, is
+visited less often.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from pathlib import Path
+from random import Random
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ..world import ACTIONS, CELL, FACINGS, training_caption, training_pictures
+from .data import render_batch, tile, to_bytes, to_colours, to_latents
+from .nets import build_unet
+from .runs import RUNS, Stage, autocast, device, learning_rate, log, on_gpu
+from .text import TextModel, Tokenizer, known_tokens
+
+PEAK_RATE = 5e-4
+EMA = 0.998
+RARER_ABOVE = 1.5  # signal-to-noise ratio
+GRID_EVERY = 600.0  # seconds
+_PLACES = ("blue room", "pink field", "yellow beach")
+_NAMED = (
+    "a figure, pale skin, red spiky hair, blue striped shirt, black trousers, white shoes, red bag",
+    "a figure, dark skin, white long hair, green cone, red plain shirt, white trousers, blue shoes",
+    "a figure, tan skin, blond bun hair, yellow crown, pink split shirt, navy trousers, brown bag",
+)
+GRID_PROMPTS = [
+    *(f"a figure, {a} facing {FACINGS[i % 2]}, {_PLACES[i % 3]}" for i, a in enumerate(ACTIONS)),
+    "a figure, waving facing front, grey room",
+    "a figure, standing facing back, green field",
+    f"{_NAMED[0]}, standing facing right, blue room",
+    f"{_NAMED[1]}, waving facing right, grey field",
+    f"{_NAMED[2]}, running facing right, pink beach",
+    f"{_NAMED[2]}, sitting facing left, green room",
+]
+PAIR_PROMPTS = [
+    "the same figure twice, standing facing right, running facing left, grey room",
+    "the same figure twice, sitting facing right, cheering facing left, green beach",
+    "the same figure twice, kicking facing left, waving facing right, purple field",
+    "two figures, waving facing right, standing facing left, yellow beach",
+]
+
+
+def alphas_cumprod() -> Tensor:
+    """(1000,) of SD's schedule, float64."""
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    return torch.cumprod(1 - betas, 0)
+
+
+class Model(nn.Module):
+    """UNet and text model together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokenizer = Tokenizer()
+        self.unet = build_unet()
+        self.text = TextModel(known_tokens(self.tokenizer))
+
+    def context(self, captions: list[str]) -> Tensor:
+        """(B, 77, WIDTH)."""
+        return self.text(self.tokenizer(captions).to(device()))
+
+    def forward(self, x: Tensor, timesteps: Tensor, context: Tensor) -> Tensor:
+        return self.unet(x, timesteps, context)
+
+
+class Times:
+    """Draws timesteps, high signal-to-noise ratios less often."""
+
+    def __init__(self) -> None:
+        alphas = alphas_cumprod()
+        shares = RARER_ABOVE / (RARER_ABOVE + alphas / (1 - alphas))
+        self._steps = (shares / shares.sum()).cumsum(0).float()
+
+    def draw(self, count: int) -> Tensor:
+        """(count,) timesteps, one from each of `count` equal shares: less noise in the loss."""
+        shares = (torch.arange(count) + torch.rand(count)) / count
+        return torch.searchsorted(self._steps, shares).clamp(max=999).to(device())
+
+
+def train(minutes: float, start: Path | None = None, compiled: bool = False) -> Model:
+    """Trains for `minutes`; returns the averaged (EMA) model.
+
+    Args:
+        start: weights to begin with, as `unet.*` and `text.*`; none: from nothing.
+        compiled: compiles the UNet first: faster, but it needs a C++ compiler and minutes.
+    """
+    torch.manual_seed(1)
+    model = Model().to(device())
+    if start is not None:
+        model.load_state_dict(load_file(start))
+    average = copy.deepcopy(model).requires_grad_(False)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), PEAK_RATE, betas=(0.9, 0.99), weight_decay=0.01, fused=True
+    )
+    stage = Stage("diffusion", minutes, model=model, average=average, optimizer=optimizer)
+    if compiled:
+        model.unet.compile()
+    times, cells = Times(), on_gpu(65536, otherwise=4096)
+    shown, running, seen = stage.seconds, None, 0
+    for step in stage.steps():
+        learning_rate(optimizer, PEAK_RATE, step, stage.progress)
+        rng, pictures = Random(step), training_pictures(step, cells)
+        captions = [training_caption(each, rng) for each in pictures]
+        latents = to_latents(render_batch(pictures)).to(device())
+        noise = torch.randn_like(latents)
+        loss = loss_of(model, latents, captions, times.draw(len(latents)), noise).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        _follow(average, model, min(EMA, (step + 1) / (step + 10)))
+        seen += len(latents)
+        running = loss.item() if running is None else 0.99 * running + 0.01 * loss.item()
+        if step % 50 == 0:
+            log.info(
+                "diffusion step %d, loss %.4f, %.0f s, %d pictures in this run",
+                step, running, stage.seconds, seen,
+            )  # fmt: skip
+        if stage.seconds - shown > GRID_EVERY:
+            shown = stage.seconds
+            draw_grid(average, RUNS / f"grid_{step:06d}.png")
+    draw_grid(average, RUNS / "grid_last.png")
+    return average
+
+
+def _follow(average: nn.Module, model: nn.Module, decay: float) -> None:
+    for kept, new in zip(average.parameters(), model.parameters(), strict=True):
+        kept.lerp_(new.detach(), 1 - decay)
+
+
+def loss_of(
+    model: Model, latents: Tensor, captions: list[str], timesteps: Tensor, noise: Tensor
+) -> Tensor:
+    """v-prediction loss per sample (B,), unweighted."""
+    alphas = alphas_cumprod().float().to(latents)[timesteps].view(-1, 1, 1, 1)
+    noised = alphas.sqrt() * latents + (1 - alphas).sqrt() * noise
+    target = alphas.sqrt() * noise - (1 - alphas).sqrt() * latents
+    with autocast():
+        output = model(noised, timesteps, model.context(captions))
+    return F.mse_loss(output.float(), target, reduction="none").mean((1, 2, 3))
+
+
+@torch.no_grad()
+def sample(
+    model: Model,
+    captions: list[str],
+    seed: int,
+    shape: tuple[int, int] = (16, 16),
+    steps: int = 20,
+    guidance: float = 3.0,
+) -> Tensor:
+    """Latents (B, 4, h, w) of `shape` (columns, rows) by DDIM with classifier-free guidance."""
+    generator = torch.Generator().manual_seed(seed)
+    columns, rows = shape
+    x = torch.randn(len(captions), 4, rows, columns, generator=generator).to(device())
+    alphas = alphas_cumprod().float().to(device())
+    times = torch.linspace(999, 0, steps + 1, device=device()).round().long()
+    with autocast():
+        context = model.context([*captions, *[""] * len(captions)])
+    for now, later in itertools.pairwise(times):
+        with autocast():
+            output = model(torch.cat([x, x]), now.expand(2 * len(x)), context).float()
+        cond, uncond = output.chunk(2)
+        v = uncond + guidance * (cond - uncond)
+        a, b = alphas[now], alphas[later]
+        clean = a.sqrt() * x - (1 - a).sqrt() * v
+        noise = a.sqrt() * v + (1 - a).sqrt() * x
+        x = b.sqrt() * clean + (1 - b).sqrt() * noise
+    return x
+
+
+@torch.no_grad()
+def draw_grid(model: Model, path: Path) -> None:
+    """Samples of GRID_PROMPTS and PAIR_PROMPTS as one picture, each cell enlarged."""
+    rows = []
+    for prompts, shape, columns in ((GRID_PROMPTS, (16, 16), 8), (PAIR_PROMPTS, (32, 16), 4)):
+        rows.append(tile(to_bytes(to_colours(sample(model, prompts, 0, shape))), columns))
+    picture = Image.fromarray(torch.cat([torch.from_numpy(row) for row in rows]).numpy())
+    size = (picture.width * CELL, picture.height * CELL)
+    picture.resize(size, Image.Resampling.NEAREST).save(path)
+    log.info("drew %s", path)

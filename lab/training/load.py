@@ -1,0 +1,58 @@
+"""Reads the exported checkpoint and judges back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from .export import CHECKPOINT, TARGET
+from .judges import Judges
+from .nets import Autoencoder, build_unet
+from .text import TextModel, Tokenizer
+
+
+@dataclass(frozen=True)
+class PixelModel:
+    """The model's parts, in float32, ready to sample."""
+
+    unet: nn.Module
+    autoencoder: Autoencoder
+    text: TextModel
+    tokenizer: Tokenizer
+    alphas_cumprod: Tensor
+
+    def context(self, captions: list[str]) -> Tensor:
+        """(B, 77, 64) of captions."""
+        return self.text(self.tokenizer(captions))
+
+
+def load_model(path: Path = TARGET / CHECKPOINT) -> PixelModel:
+    """The model of an exported checkpoint; strict about every parameter."""
+    state = load_file(path)
+    unet, autoencoder, text = build_unet(), Autoencoder(), TextModel()
+    unet.load_state_dict(_part(state, "model.diffusion_model."))
+    autoencoder.load_state_dict(_part(state, "first_stage_model."))
+    text.load_state_dict(_part(state, "cond_stage_model.transformer.text_model."))
+    for part in (unet, autoencoder, text):
+        part.eval().requires_grad_(False)
+    return PixelModel(unet, autoencoder, text, Tokenizer(), state["alphas_cumprod"])
+
+
+def load_judges(path: Path = TARGET / "judges.safetensors") -> Judges:
+    """The exported judges."""
+    judges = Judges()
+    judges.load_state_dict(
+        {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
+    )
+    return judges.eval().requires_grad_(False)
+
+
+def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): value.float()
+        for name, value in state.items()
+        if name.startswith(prefix)
+    }
