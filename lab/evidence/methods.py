@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lafi.core.plan import Plan
 from lafi.core.schedule import Window
@@ -16,6 +15,7 @@ from lafi.core.sites import DECODER, ENCODER, Site, choose_sites, find_sites
 
 # Weight on reference keys that makes the target's own keys vanish: keys and values are replaced.
 REPLACE = 1e6
+Choose = Callable[[tuple[Site, ...]], tuple[Site, ...]]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,9 @@ class Method:
     Attributes:
         name: as the table shows it.
         sites: chooses the injecting sites; None for a run without LAFI.
-        start, cutoff, strength, stream, positive_only, refresh: as in LAFI's settings.
+        start, cutoff, strength, fidelity, stream, refresh: as in LAFI's settings.
+        blend: fidelity as a blend of predictions instead of weights: the uncond prediction is this
+            share of the plain one, the rest of the injected one.
         noise: multiplies the reference stream's noise level; below 1 it is cleaner than the target.
         fresh: new noise in every evaluation instead of one fixed noise.
         masked: keep the figure's tokens only.
@@ -34,18 +36,21 @@ class Method:
         rate: share of the reference's tokens that is kept, drawn anew at every layer.
         oracle: the prompt names the identity.
         captioned: the reference stream reads the reference's caption instead of an empty one.
-        reference: own, blank (the empty scene), another identity, or same pose (as the prompt's).
+        reference: own, blank (the empty scene), another identity, same pose (as the prompt's), or
+            front (the same figure from the front).
         image_start: begin from the reference, noised to this share of the run (img2img); None for
             pure noise.
+        guidance, steps: of the run; None for the table's own.
     """
 
     name: str
-    sites: Callable[[tuple[Site, ...]], tuple[Site, ...]] | None = None
+    sites: Choose | None = None
     start: float = 0
     cutoff: float = 80
     strength: float = 1
+    fidelity: float = 0
+    blend: float | None = None
     stream: str = "noise"
-    positive_only: bool = False
     refresh: int = 1
     noise: float = 1
     fresh: bool = False
@@ -57,6 +62,8 @@ class Method:
     captioned: bool = False
     reference: str = "own"
     image_start: float | None = None
+    guidance: float | None = None
+    steps: int | None = None
 
     def plan(self, unet: nn.Module) -> Plan | None:
         """What LAFI does in this row, or None."""
@@ -67,12 +74,12 @@ class Method:
             window=Window(self.start, self.cutoff),
             strength=self.strength,
             stream=self.stream,
-            positive_only=self.positive_only,
+            fidelity=self.fidelity,
             refresh=self.refresh,
         )
 
 
-def depth(percent: float) -> Callable[[tuple[Site, ...]], tuple[Site, ...]]:
+def depth(percent: float) -> Choose:
     """The decoder's sites within a depth."""
     # Not a lambda: methods travel to other processes.
     return functools.partial(choose_sites, depth=percent)
@@ -93,77 +100,92 @@ def from_third(sites: tuple[Site, ...]) -> tuple[Site, ...]:
     return tuple(site for site in sites if site.part == DECODER and site.block >= 3)
 
 
-@dataclass
-class RandomTokens:
-    """Keeps a random share of the tokens, drawn anew in every call (StoryDiffusion)."""
-
-    rate: float
-    generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
-
-    def __call__(self, tokens: Tensor) -> Tensor:
-        kept = max(1, round(self.rate * tokens.shape[1]))
-        order = torch.randperm(tokens.shape[1], generator=self.generator)[:kept]
-        return tokens[:, order.to(tokens.device)]
-
-
 WHOLE = depth(100)
-DEFAULT = "LAFI 100 %, 0-80"  # the paper's
-STRONG = "LAFI, positive rows, strength 2"  # the page's preset for more likeness
+PLAIN, ORACLE = "plain", "text oracle"
+PAPER = Method("paper's setting: noise, fidelity 0, strength 1", WHOLE)
+DEFAULT = Method(
+    "LAFI's default", WHOLE, stream="inversion", fidelity=1, strength=2, masked=True, refresh=0
+)
 
 
-def grid() -> Iterator[Method]:
-    """LAFI at every depth stop, start and cutoff."""
-    for percent, start, cutoff in itertools.product((100, 67, 33), (0, 8, 16), (60, 80, 100)):
-        name = f"LAFI {percent} %, {start}-{cutoff}"
-        yield Method(name, depth(percent), start=start, cutoff=cutoff)
+def default(name: str, **changes: object) -> Method:
+    """The default with something else."""
+    return replace(DEFAULT, name=name, **changes)  # type: ignore[arg-type]
+
+
+def guidance_rows() -> Iterator[Method]:
+    """Fidelity as weights and as a blend, at two guidances."""
+    for guidance, fidelity in itertools.product((3, 7), (0, 0.125, 0.25, 0.5, 0.75, 1)):
+        yield default(
+            f"fidelity {fidelity}, guidance {guidance}", fidelity=fidelity, guidance=guidance
+        )
+        if 0 < fidelity < 1:
+            yield default(
+                f"fidelity {fidelity} as a blend, guidance {guidance}",
+                fidelity=0,
+                blend=fidelity,
+                guidance=guidance,
+            )
+
+
+# Other methods' routings, each at its own defaults, with this world's model and LAFI's hooks.
+PEERS: tuple[Method, ...] = (
+    Method("reference_only, style fidelity 0.5", everywhere, 0, 100, blend=0.5, fresh=True),
+    Method(
+        "reference_adain+attn, style fidelity 0.5", everywhere, 0, 100, blend=0.5, fresh=True,
+        adain=True,
+    ),
+    Method(
+        "MasaCtrl: replaced from block 3, 8-100", from_third, 8, 100, REPLACE, stream="inversion"
+    ),
+    Method("StoryDiffusion: half of the tokens, all layers", everywhere, 0, 100, rate=0.5),
+    Method("ConsiStory: masked, half dropped", WHOLE, 0, 100, masked=True, rate=0.5),
+    Method("FreeCustom: masked, weight 3", from_third, 0, 100, 3, masked=True),
+)  # fmt: skip
+
+
+def around_default() -> Iterator[Method]:
+    """The default with one setting at another value."""
+    for weight in (0.5, 1, 3, 4, 8):
+        yield default(f"strength {weight}", strength=weight)
+    for weight in (1, 2, 4, 8):
+        yield default(f"strength {weight}, no mask", strength=weight, masked=False)
+    for percent in (67, 33, 11):
+        yield default(f"depth {percent} %", sites=depth(percent))
+    for start, cutoff in ((0, 60), (0, 100), (8, 80), (16, 80), (40, 80)):
+        yield default(f"window {start}-{cutoff}", start=start, cutoff=cutoff)
+    for stream in ("noise", "inversion", "denoise"):
+        yield default(f"stream {stream}, exact", stream=stream, refresh=1)
+    for every in (2, 3, 4, 6, 8):
+        yield default(f"refresh {every}", refresh=every)
+    for every in (2, 4, 8):
+        yield default(f"stream noise, refresh {every}", stream="noise", refresh=every)
+    for steps in (6, 20):
+        yield default(f"{steps} steps", steps=steps)
+        yield default(f"{steps} steps, exact", steps=steps, refresh=1)
+    for share in (0.5, 0.25):
+        yield default(f"token rate {share}", rate=share, stream="noise", refresh=1)
+        yield default(f"level x{share}", noise=share, stream="noise", refresh=1)
 
 
 METHODS: tuple[Method, ...] = (
-    Method("none"),
-    Method("text oracle", oracle=True),
-    *grid(),
-    Method("LAFI, inversion", WHOLE, stream="inversion"),
-    Method("LAFI, denoise", WHOLE, stream="denoise"),
-    Method("LAFI, strength 0.5", WHOLE, strength=0.5),
-    Method("LAFI, strength 2", WHOLE, strength=2),
-    Method("LAFI, strength 4", WHOLE, strength=4),
-    Method("LAFI, positive rows", WHOLE, positive_only=True),
-    Method("LAFI, positive rows, 0-100", WHOLE, cutoff=100, positive_only=True),
-    Method("LAFI, positive rows, 8-80", WHOLE, start=8, positive_only=True),
-    Method("LAFI, positive rows, mask", WHOLE, positive_only=True, masked=True),
-    Method(STRONG, WHOLE, strength=2, positive_only=True),
-    Method("LAFI, positive rows, strength 4", WHOLE, strength=4, positive_only=True),
-    *(
-        Method(f"LAFI {d} %, positive rows, strength 2", depth(d), strength=2, positive_only=True)
-        for d in (67, 33)
-    ),
-    Method("LAFI, positive rows, strength 2, 16-80", WHOLE, 16, strength=2, positive_only=True),
-    Method("LAFI, positive rows, noise x0.25", WHOLE, noise=0.25, positive_only=True),
-    Method("LAFI, positive rows, keys AdaIN", WHOLE, positive_only=True, keys_adain=True),
-    Method("LAFI, subject mask", WHOLE, masked=True),
-    *(Method(f"LAFI, refresh {every}", WHOLE, refresh=every) for every in (2, 3, 4)),
-    *(
-        Method(f"{STRONG}, refresh {n}", WHOLE, strength=2, positive_only=True, refresh=n)
-        for n in (2, 3, 4)
-    ),
-    Method("LAFI, reference prompt", WHOLE, captioned=True),
-    Method("LAFI, reference keys AdaIN", WHOLE, keys_adain=True),
-    Method("LAFI, reference noise x0.5", WHOLE, noise=0.5),
-    Method("LAFI, reference noise x0.25", WHOLE, noise=0.25),
-    Method("LAFI, reference noise x0.1", WHOLE, noise=0.1),
-    Method("LAFI, noise x0.25, strength 2", WHOLE, noise=0.25, strength=2),
-    Method("LAFI, noise x0.25, mask, strength 2", WHOLE, noise=0.25, masked=True, strength=2),
-    Method("LAFI, noise x0.25, mask, strength 4", WHOLE, noise=0.25, masked=True, strength=4),
-    Method("all layers, fixed noise", everywhere),
-    Method("all layers, fresh noise", everywhere, fresh=True),
-    Method("all layers, positive rows, strength 2", everywhere, strength=2, positive_only=True),
-    Method("all layers and AdaIN", everywhere, adain=True),
-    Method("encoder only", encoder),
-    Method("replace from block 3, 8-100", from_third, start=8, cutoff=100, strength=REPLACE),
-    Method("token rate 0.5", WHOLE, rate=0.5),
+    Method(PLAIN),
+    Method(ORACLE, oracle=True),
+    PAPER,
+    DEFAULT,
+    *PEERS,
+    *guidance_rows(),
+    *around_default(),
+    default("all layers", sites=everywhere),
+    default("encoder only", sites=encoder),
+    default("window 0-100, no mask", cutoff=100, masked=False),
+    default("reference prompt", captioned=True),
+    default("reference from the front", reference="front"),
+    default("reference keys AdaIN", keys_adain=True),
     Method("image to image at 0.6", image_start=0.6),
-    Method("control: blank reference", WHOLE, reference="blank"),
-    Method("control: another identity", WHOLE, reference="another identity"),
-    Method("control: reference in the target's pose", WHOLE, reference="same pose"),
+    default("image to image at 0.8, LAFI", image_start=0.8),
+    default("control: blank reference", reference="blank", masked=False),
+    default("control: another identity", reference="another identity"),
+    default("control: reference in the target's pose", reference="same pose"),
 )
-GRIDS = (DEFAULT, "LAFI 100 %, 16-80", "all layers, fixed noise")  # get a counterfactual grid
+GRIDS = (DEFAULT.name, "all layers")  # get a counterfactual grid

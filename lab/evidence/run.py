@@ -34,8 +34,8 @@ from ..world import (
     render,
 )
 from ..world.draw import empty_scene, with_identities
-from .methods import Method, RandomTokens
-from .variants import FeatureAdaIN, keys_adain
+from .methods import Method
+from .variants import FeatureAdaIN, RandomTokens, keys_adain
 
 STEPS, GUIDANCE = 12, 3.0
 SHAPE = (16, 16)  # columns and rows of every picture
@@ -193,12 +193,11 @@ def _shown(method: Method, trial: Trial) -> Picture:
 
 
 def _mask(method: Method, picture: Picture):
-    if method.rate < 1:
-        return RandomTokens(method.rate)
-    if not method.masked:
-        return None
-    differs = (render(picture) != render(empty_scene(picture))).any(2)
-    return TokenMask(torch.from_numpy(differs))
+    mask = None
+    if method.masked:
+        differs = (render(picture) != render(empty_scene(picture))).any(2)
+        mask = TokenMask(torch.from_numpy(differs))
+    return mask if method.rate == 1 else RandomTokens(method.rate, mask)
 
 
 def _noise(seed: int) -> Tensor:

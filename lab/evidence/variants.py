@@ -1,18 +1,41 @@
-"""Ideas of other methods, as hooks beside LAFI's own: AdaIN of features, and of reference keys."""
+"""Ideas of other methods, as hooks beside LAFI's own: AdaIN of features and of reference keys, and
+random choices of tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lafi.core.mask import TokenMask
 from lafi.core.sites import Site
 
 # As ControlNet's reference_adain has it: the middle, and all blocks but the finest ones.
 FIRST_INPUT, LAST_OUTPUT = 4, 8
+
+
+@dataclass
+class RandomTokens:
+    """Keeps a random share of the tokens, drawn anew in every call (StoryDiffusion, ConsiStory).
+
+    Attributes:
+        mask: chooses before; None for all tokens.
+    """
+
+    rate: float
+    mask: TokenMask | None = None
+    generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
+
+    def __call__(self, tokens: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """(1, N, C) to (1, M, C)."""
+        tokens = tokens if self.mask is None else self.mask(tokens)
+        kept = max(1, round(self.rate * tokens.shape[1]))
+        order = torch.randperm(tokens.shape[1], generator=self.generator)[:kept]
+        return tokens[:, order.to(tokens.device)]
 
 
 class FeatureAdaIN:
