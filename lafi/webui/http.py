@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import HTTPException
 from fastapi.responses import JSONResponse
 
-from ..errors import LafiError
+from ..errors import LafiError, problem
+
+# Input whose fault shows only in the run, and the field to blame.
+SEEN_IN_THE_RUN = {"empty_window": "start", "mask_empty": "mask"}
 
 
 def exception(error: LafiError) -> HTTPException:
     """The one exception that hosts turn into an answer with a text, for an error in a run."""
-    return HTTPException(422 if error.problems else 500, error.problems or str(error))
+    problems = _problems(error)
+    return HTTPException(422, problems) if problems else HTTPException(500, str(error))
 
 
 def refusal(error: LafiError) -> JSONResponse:
     """The answer of LAFI's own routes: 422 with ``[{"loc": [field], "msg": text}]``."""
-    return JSONResponse(error.problems or [{"loc": [], "msg": str(error)}], status_code=422)
+    return JSONResponse(_problems(error) or [{"loc": [], "msg": str(error)}], status_code=422)
+
+
+def _problems(error: LafiError) -> list[dict[str, Any]]:
+    if error.code in SEEN_IN_THE_RUN:
+        return [problem(SEEN_IN_THE_RUN[error.code], f"{error.message} {error.advice}".rstrip())]
+    return error.problems

@@ -7,13 +7,14 @@ import html
 from typing import Any
 
 import gradio as gr
-from modules.infotext_utils import image_from_url_text
 from modules.ui_components import InputAccordion
 
 from .. import __version__
+from ..errors import LafiError
 from ..kinds import Image
 from ..settings import BY_NAME, FIELDS, PRESET_FIELDS, PRESETS, Field, preset
 from . import infotext, run, status
+from .decode import decode
 
 GRADIO = int(gr.__version__.split(".")[0])
 UPLOAD = {"source": "upload"} if GRADIO < 4 else {"sources": ["upload", "clipboard"]}
@@ -166,7 +167,10 @@ def _connect_pictures(
 def _picture_from_gallery(data: str) -> tuple[Any, str]:
     if not data:
         return gr.update(), "The gallery is empty: generate a picture first."
-    return image_from_url_text(data), ""
+    try:
+        return decode("image", data), ""
+    except LafiError as error:
+        return gr.update(), html.escape(str(error))
 
 
 def _forget() -> str:

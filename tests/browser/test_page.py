@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
 import pytest
+from PIL import Image
 
 WITH_LAFI = """a knight running
 Negative prompt: blurry
@@ -68,6 +72,56 @@ def test_generates_with_a_reference(open_page, reference, screenshots):
     assert "LAFI depth: 50" in page.infotext()
 
 
+def test_the_gallery_button_passes_over_the_grid(open_page, screenshots):
+    page = open_page()
+    page.prepare("a knight running", steps=1)
+    page.set("#txt2img_batch_size input[type=number]", 2)
+    page.generate()
+    page.wait(lambda: len(page.pictures()) >= 3, "the grid and both pictures")
+    page.enable()
+    page.click(page.lafi("ui_take"))
+    page.wait(page.has_image, "the gallery's picture as the reference")
+    page.screenshot(screenshots, "taken-from-batch")
+    # The grid is twice as wide.
+    page.wait(lambda: page.read(f"{page.lafi('image')} img", "naturalWidth") == [128], "its width")
+    assert page.read(f"{page.lafi('image')} img", "naturalHeight") == [128]
+    assert not page.script_errors()
+
+
+def test_the_page_says_what_is_cut_away(open_page, reference, screenshots):
+    page = open_page()
+    page.prepare("a knight", size=128)
+    page.enable()
+    page.upload(reference)
+    page.set("#txt2img_width input[type=number]", 256)
+    page.wait(lambda: "At 256x128, 50 % of the reference" in page.text(page.lafi("ui_cut")), "it")
+    page.screenshot(screenshots, "cut-away")
+    page.set("#txt2img_height input[type=number]", 256)
+    page.wait(lambda: page.text(page.lafi("ui_cut")) == "", "nothing more to be cut away")
+    assert not page.script_errors()
+
+
+def test_greys_of_16_bits_are_shown_to_the_model_as_they_are(open_page, tmp_path):
+    """gradio's own conversion would make them white."""
+    ramp = np.tile(np.arange(0, 160, dtype=np.uint16), (160, 1))
+    paths = {}
+    for bits, factor in ((8, 1), (16, 257)):
+        paths[bits] = tmp_path / f"grey-{bits}.png"
+        Image.fromarray((ramp * factor).astype(np.uint8 if bits == 8 else np.uint16)).save(
+            paths[bits]
+        )
+    hashes = set()
+    for path in paths.values():
+        page = open_page()
+        page.prepare("a knight", steps=1)
+        page.enable()
+        page.upload(path)
+        page.generate()
+        assert page.error() == ""
+        hashes.add(re.search(r"LAFI reference: (\w+)", page.infotext()).group(1))
+    assert len(hashes) == 1
+
+
 def test_the_gallery_button_says_that_the_gallery_is_empty(open_page):
     page = open_page()
     page.enable()
@@ -124,7 +178,8 @@ def test_pasted_infotext_sets_the_controls(open_page, screenshots):
     page.screenshot(screenshots, "pasted")
 
     page.paste(WITHOUT_LAFI)
-    page.wait(lambda: not page.enabled(), "LAFI to be switched off")
+    page.wait(lambda: "nothing of LAFI" in page.text(page.lafi("ui_note")), "the other note")
+    assert page.enabled()
     assert page.number("depth") == 40
     assert not page.script_errors()
 

@@ -36,11 +36,11 @@ def cut_out() -> Image.Image:
     return picture
 
 
-def corner() -> Image.Image:
-    """A mask that keeps only what fit crop cuts away for a square picture."""
-    mask = Image.new("L", SIZE, 0)
-    ImageDraw.Draw(mask).rectangle((0, 0, SIZE[0], 8), fill=255)
-    return mask
+def speck() -> Image.Image:
+    """A picture so large that the speck it shows is gone at any size that tests make."""
+    picture = Image.new("LA", (4096, 4096), (128, 0))
+    picture.paste((128, 255), (0, 0, 2, 2))
+    return picture
 
 
 def scene() -> Image.Image:
@@ -68,7 +68,7 @@ REFERENCE = encode(figure())
 OTHER_REFERENCE = encode(figure("#2040a0"))
 CUT_OUT = encode(cut_out())
 SILHOUETTE = encode(silhouette())
-CORNER = encode(corner())
+SPECK = encode(speck())
 EMPTY_MASK = encode(Image.new("L", SIZE, 0))
 SCENE = encode(scene())
 LEFT_HALF = encode(left_half())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .pictures import CORNER, REFERENCE
+from .pictures import REFERENCE, SPECK
 
 # Long enough to be stopped in the middle, also on a fast GPU.
 MANY_STEPS = 150
@@ -13,7 +13,7 @@ BROKEN = {
     # Found out when sampling starts, by the number of steps.
     "empty_window": {"start": 50.1, "cutoff": 50.2},
     # Found out when the reference is fitted to the picture's size.
-    "mask_empty": {"mask": CORNER},
+    "mask_empty": {"image": SPECK},
 }
 
 

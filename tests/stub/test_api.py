@@ -133,5 +133,8 @@ def test_errors_answer_by_their_kind(a1111: WebUI) -> None:
 
     bad = http.exception(invalid("mask", "is empty"))
     assert (bad.status_code, bad.detail) == (422, [{"loc": ["mask"], "msg": "is empty"}])
+    late = http.exception(LafiError("empty_window", "no evaluation.", "Widen it."))
+    assert late.status_code == 422
+    assert late.detail == [{"loc": ["start"], "msg": "no evaluation. Widen it."}]
     other = http.exception(LafiError("no_model", "no checkpoint is loaded.", "Choose one."))
     assert (other.status_code, other.detail) == (500, "LAFI: no checkpoint is loaded. Choose one.")

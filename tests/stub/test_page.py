@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from typing import Any
 
 import gradio as gr
@@ -69,6 +71,19 @@ def test_an_option_that_was_saved_stays(a1111: WebUI) -> None:
     shared.opts.lafi_bank_mb = 77
     options.register()
     assert options.value(options.BANK_MB) == 77
+
+
+def test_the_gallery_button_takes_what_is_a_picture(a1111: WebUI) -> None:
+    from lafi.webui import ui
+
+    buffer = io.BytesIO()
+    reference().save(buffer, "PNG")
+    taken, note = ui._picture_from_gallery(base64.b64encode(buffer.getvalue()).decode())
+    assert (taken.size, note) == ((128, 128), "")
+    for data, text in {"": "gallery is empty", "/etc/hostname": "cannot be read"}.items():
+        kept, note = ui._picture_from_gallery(data)
+        assert kept == gr.update()
+        assert text in note
 
 
 WIDE = reference().resize((300, 100))
