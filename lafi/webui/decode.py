@@ -90,7 +90,7 @@ def _rgba(picture: Image.Image, sixteen_bits: bool) -> Image.Image:
 
 def _from_grey(picture: Image.Image, sixteen_bits: bool) -> Image.Image:
     """Pillow itself cuts such greys off at 255."""
-    values = np.asarray(picture, np.float64)
+    values = np.asarray(picture).astype(np.float32)
     low, high = values.min(), values.max()
     if not (low >= 0 and high <= 65535):
         raise ValueError(f"grey values from {low:g} to {high:g}; at most 0 to 65535 are read")
