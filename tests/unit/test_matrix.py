@@ -179,6 +179,16 @@ def test_beside_a_neighbour_the_picture_without_either_counts_too():
     assert outcome.seen.endswith("next picture without either equal")
 
 
+def test_what_cannot_even_be_asked_fails_and_the_others_go_on():
+    class Silent(Pretended):
+        def last_run(self) -> dict:
+            raise AssertionError("GET /lafi/v1/last-run: 404")
+
+    outcome = run(SCENARIO, Silent())
+    assert outcome.verdict is Verdict.FAIL
+    assert outcome.seen == "AssertionError: GET /lafi/v1/last-run: 404"
+
+
 def test_a_skipped_scenario_asks_nothing():
     assert run(Scenario("name", skip="why"), None) == Outcome("name", Verdict.SKIPPED, "why")
 

@@ -41,7 +41,11 @@ class Neighbour:
         """For a host, skipped if it has no such script."""
         if (self.route, self.script) not in facts.scripts:
             return Scenario(self.name, skip=f"the host has no script {self.script}")
-        beside = {self.script: {"args": facts.arguments(self.script, self.route, self.values)}}
+        try:
+            arguments = facts.arguments(self.script, self.route, self.values)
+        except KeyError as error:  # another version of it
+            return Scenario(self.name, skip=str(error.args[0]))
+        beside = {self.script: {"args": arguments}}
         return Scenario(
             self.name,
             self.payload,
@@ -65,7 +69,7 @@ def controlnet(module: str, **more: Any) -> dict[str | int, Any]:
     return {0: unit | more}
 
 
-REGIONAL: dict[str | int, Any] = {"Active": True, "Divide Ratio": "1,1,1"}
+REGIONAL: dict[str | int, Any] = {0: True, "Divide Ratio": "1,1,1"}
 
 NEIGHBOURS = (
     Neighbour("ADetailer", "adetailer", adetailer()),
@@ -85,13 +89,13 @@ NEIGHBOURS = (
     Neighbour(
         "Regional Prompter, attention",
         "regional prompter",
-        REGIONAL | {"Generation mode": "Attention"},
+        REGIONAL | {"Generation Mode": "Attention"},
         {"prompt": REGIONS},
     ),
     Neighbour(
         "Regional Prompter, latent",
         "regional prompter",
-        REGIONAL | {"Generation mode": "Latent"},
+        REGIONAL | {"Generation Mode": "Latent"},
         {"prompt": REGIONS},
     ),
     Neighbour("Forge Couple", "forge couple", {"Enable": True}, {"prompt": "a knight\na wizard"}),
@@ -100,7 +104,7 @@ NEIGHBOURS = (
             f"Tiled Diffusion, {method}",
             "tiled diffusion",
             {
-                "Enable Tiled Diffusion": True,
+                0: True,
                 "Method": method,
                 "Latent tile width": 32,
                 "Latent tile height": 32,
@@ -159,13 +163,8 @@ def _ultimate(facts: Facts) -> Scenario:
     name, script = "Ultimate SD upscale", "ultimate sd upscale"
     if ("img2img", script) not in facts.scripts:
         return Scenario(name, skip=f"the host has no script {script}")
-    half = facts.size // 2
-    values = {
-        "Tile width": half,
-        "Tile height": half,
-        "Target size type": 2,
-        "Type": 0,
-        "Scale": 1.5,
-    }
-    fields = facts.script(script, "img2img", values)
+    # Four tiles of the 256 pixels wide starting picture; choices go by their index.
+    values = {"Tile width": facts.size, "Tile height": facts.size, "Scale": 2 * facts.size / 256}
+    choices = {"Upscaler": 0, "Type": 0, 13: 0, "Target size type": 2}
+    fields = facts.script(script, "img2img", values | choices)
     return Scenario(name, START | fields, route="img2img")

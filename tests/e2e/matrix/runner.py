@@ -22,8 +22,12 @@ def run(scenario: Scenario, webui: WebUI) -> Outcome:
     """One row of the table."""
     if scenario.skip:
         return Outcome(scenario.name, Verdict.SKIPPED, scenario.skip)
-    with _options(scenario, webui):
-        return play(scenario, webui)
+    try:
+        with _options(scenario, webui):
+            return play(scenario, webui)
+    except (AssertionError, LookupError, TimeoutError) as error:
+        # One scenario's trouble; the others still run.
+        return Outcome(scenario.name, Verdict.FAIL, f"{type(error).__name__}: {error}"[:300])
 
 
 def _options(scenario: Scenario, webui: WebUI) -> AbstractContextManager:
@@ -68,8 +72,9 @@ class Camera:
 def play(scenario: Scenario, webui: WebUI) -> Outcome:
     """What the scenario's kind does; the host's options are set."""
     camera = Camera(scenario, webui)
-    if scenario.route == "img2img":
-        # The VAE draws from the random state that the run before has left; now it is the same one.
+    if scenario.route == "img2img" or scenario.beside:
+        # The VAE draws from the random state that the run before has left: now it is the same one.
+        # And what another extension does to the host in its first run, is done.
         camera.plain()
     naked = camera.plain(beside=False) if scenario.beside else None
     before = camera.plain()
