@@ -15,10 +15,11 @@ from tqdm import tqdm
 
 from demo.host import unhooked_forward
 from demo.model import sd_alphas_cumprod
-from lafi.core.bank import Bank
 from lafi.core.mask import TokenMask
-from lafi.core.plan import Plan, Replay
+from lafi.core.plan import Plan
 from lafi.core.reference import Conditioning, Reference
+from lafi.core.replay.bank import Bank
+from lafi.core.replay.key import Replay
 from lafi.core.report import PassReport
 from lafi.core.schedule import Window
 from lafi.core.session import Session
@@ -140,7 +141,7 @@ class Bench:
     def _session(self, scheme: Scheme, report: PassReport) -> Session:
         sites = choose_sites(self.sites, 100, scheme.layers)
         self.bank.projected = scheme.projected
-        replay = Replay(self.bank, scheme.name) if scheme.replays else None
+        replay = Replay(self.bank, lambda: scheme.name) if scheme.replays else None
         reference = self.references[scheme.masked]
         plan = Plan(sites, **(scheme.plan or {}))
         return Session(self.unet, reference, plan, unhooked_forward, report, replay)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,6 +23,26 @@ from .reference import Conditioning
 MARGIN = 0.97
 # Elsewhere less work is less time.
 MEASURED = ("cuda",)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of the UNet: its positional and keyword arguments."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    @property
+    def x(self) -> Tensor:
+        """(B, C, h, w) the rows."""
+        x: Tensor = self.args[0]
+        return x
+
+    @property
+    def timesteps(self) -> Tensor:
+        """(B,) as the UNet reads them."""
+        found: Tensor = self.args[1] if len(self.args) > 1 else self.kwargs["timesteps"]
+        return found
 
 
 class Batching:
@@ -74,11 +95,11 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def accepts_row(args: tuple[Any, ...], kwargs: dict[str, Any], conditioning: Conditioning) -> bool:
+def accepts_row(call: Call, conditioning: Conditioning) -> bool:
     """Whether a UNet call is one that `add_row` can extend: not if it is handed more than that."""
-    context = kwargs.get("context")
+    kwargs, context = call.kwargs, call.kwargs.get("context")
     return (
-        len(args) <= 2
+        len(call.args) <= 2
         and context is not None
         and set(kwargs) <= {"timesteps", "context", "y"}
         and context.shape[1] % conditioning.context.shape[1] == 0
@@ -86,32 +107,24 @@ def accepts_row(args: tuple[Any, ...], kwargs: dict[str, Any], conditioning: Con
     )
 
 
-def add_row(
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    row: Tensor,
-    timestep: Tensor,
-    conditioning: Conditioning,
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def add_row(call: Call, row: Tensor, timestep: Tensor, conditioning: Conditioning) -> Call:
     """A UNet call with one more row at its end.
 
     Args:
-        args: (x,) or (x, timesteps): (B, C, h, w) and (B,).
-        kwargs: context (B, L, D); timesteps, y (B, A) where they are.
+        call: x (B, C, h, w), timesteps (B,), context (B, L, D), y (B, A) where it is.
         row: (1, C, h, w) the new row's input.
         timestep: (1,) where it is; whole or not.
         conditioning: what it reads beside it.
     """
-    extended = dict(kwargs)
-    context = kwargs["context"]
+    extended = dict(call.kwargs)
+    context = extended["context"]
     # A repeated context is the same context: its keys cancel in the softmax as well.
     times = context.shape[1] // conditioning.context.shape[1]
     row_context = conditioning.context.to(context).repeat(1, times, 1)
     extended["context"] = torch.cat([context, row_context])
     if conditioning.vector is not None:
-        extended["y"] = torch.cat([kwargs["y"], conditioning.vector.to(kwargs["y"])])
-    timesteps = args[1] if len(args) > 1 else kwargs["timesteps"]
-    timesteps = torch.cat([timesteps, timestep])
-    if "timesteps" in kwargs:
+        extended["y"] = torch.cat([extended["y"], conditioning.vector.to(extended["y"])])
+    timesteps = torch.cat([call.timesteps, timestep])
+    if "timesteps" in extended:
         extended["timesteps"] = timesteps
-    return (torch.cat([args[0], row]), timesteps)[: len(args)], extended
+    return Call((torch.cat([call.x, row]), timesteps)[: len(call.args)], extended)

@@ -20,20 +20,33 @@ class TokenMask:
 
     def __init__(self, mask: Tensor) -> None:
         self.mask = mask.bool().cpu()
-        self._indices: dict[int, Tensor] = {}
+        self._indices: dict[tuple[int, tuple[int, int] | None], Tensor] = {}
 
-    def __call__(self, tokens: Tensor) -> Tensor:
-        """(1, N, C) to (1, M, C): the tokens that the mask keeps."""
-        count = tokens.shape[1]
-        if count not in self._indices:
-            self._indices[count] = self._kept(count).to(tokens.device)
-        return tokens.index_select(1, self._indices[count].to(tokens.device))
+    def __call__(self, tokens: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        """(1, N, C) to (1, M, C): the tokens that the mask keeps.
 
-    def _kept(self, count: int) -> Tensor:
+        Args:
+            size: the layer's height and width; without it, whatever halvings of the mask give N.
+        """
+        key = tokens.shape[1], size
+        if key not in self._indices:
+            self._indices[key] = self._kept(*key).to(tokens.device)
+        return tokens.index_select(1, self._indices[key].to(tokens.device))
+
+    def resized(self, height: int, width: int) -> TokenMask:
+        """The same mask for a latent of another size."""
+        return TokenMask(
+            F.adaptive_max_pool2d(self.mask.float()[None, None], (height, width))[0, 0]
+        )
+
+    def _kept(self, count: int, size: tuple[int, int] | None) -> Tensor:
         level = self.mask.float()[None, None]
         while level.shape[-2] * level.shape[-1] > count:
             # A maximum keeps thin parts; the ceiling is what strided convolutions do.
             level = F.max_pool2d(level, 2, ceil_mode=True)
+        if size is not None and size != tuple(level.shape[-2:]) and size[0] * size[1] == count:
+            # A layer that is not a halving of the latent: another extension scales in between.
+            level = F.adaptive_max_pool2d(self.mask.float()[None, None], size)
         if level.shape[-2] * level.shape[-1] != count:
             raise LafiError(
                 "mask_does_not_fit",

@@ -1,17 +1,16 @@
-"""What a pass is told to do, and where it may keep what it records."""
+"""What a pass is told to do."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import nn
 
-from .bank import Bank
+from .attention import ContextHook
 from .batching import Batching
-from .injection import ContextHook
 from .schedule import Window
 from .sites import Site
 
@@ -45,26 +44,30 @@ class Plan:
 
     def estimate(self, unet: nn.Module, height: int, width: int) -> int:
         """Bytes of the reference's keys and values at a latent size; no mask assumed."""
-        top: Any = next(unet.parameters())
-        channels = next(each for each in unet.modules() if isinstance(each, nn.Conv2d)).out_channels
+        widths = [_width(unet, site) for site in self.sites]
+        first = next((each for each in unet.modules() if isinstance(each, nn.Conv2d)), None)
+        channels = min(widths, default=1) if first is None else first.out_channels
         total = 0
-        for site in self.sites:
-            key: Any = site.module.to_k
+        for each in widths:
             # Channels grow with the downsampling in all UNets of this layout.
-            factor = max(1, key.in_features // channels)
-            tokens = math.ceil(height / factor) * math.ceil(width / factor)
-            total += 2 * tokens * key.out_features * top.element_size()
-        return total
+            factor = max(1, each // max(channels, 1))
+            total += 2 * math.ceil(height / factor) * math.ceil(width / factor) * each
+        return total * _bytes(unet)
 
 
-@dataclass(frozen=True)
-class Replay:
-    """Where recordings are kept, and what they depend on beside the reference itself.
+def _width(unet: nn.Module, site: Site) -> int:
+    """Channels of a site's tokens: what its block normalises, since quantised layers do not tell
+    what they read."""
+    block: Any = unet.get_submodule(site.name.removesuffix(".attn1"))
+    shape = getattr(getattr(block, "norm1", None), "normalized_shape", None)
+    return int(shape[-1]) if shape else int(getattr(site.module.to_k, "in_features", 0))
 
-    Attributes:
-        bank: the recordings.
-        identity: model, weight patches and whatever else decides what the UNet answers now.
-    """
 
-    bank: Bank
-    identity: Hashable
+def _bytes(unet: nn.Module) -> int:
+    """Of one number as the UNet computes."""
+    computing = getattr(unet, "computation_dtype", None)
+    if isinstance(computing, torch.dtype):
+        return computing.itemsize
+    # Weights of one byte are stored so, not computed; packed ones are no floats at all.
+    floats = (each for each in unet.parameters() if each.is_floating_point())
+    return max(next((each.element_size() for each in floats), 2), 2)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
-from .bank import digest
+from ..errors import LafiError
 from .mask import TokenMask
+from .replay.key import digest
+from .sites import input_channels
 from .stream import (
     DenoiseStream,
     InversionStream,
@@ -19,6 +23,9 @@ from .stream import (
     clean_latent,
     scale_input,
 )
+
+# What every UNet's latent sizes are divided by, so that its levels fit together.
+CELLS = 8
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,27 @@ class Reference:
     prediction: str = "eps"
     mask: TokenMask | None = None
 
+    def fitting(self, height: int, width: int) -> Reference:
+        """The same for a UNet that is called with tiles of this latent size: of about a tile's
+        area, in its own proportions. A latent that is no larger than a tile stays as it is."""
+        h, w = self.z0.shape[-2:]
+        share = math.sqrt(height * width / (h * w))
+        if share >= 1:
+            return self
+        h, w = (max(round(each * share / CELLS), 1) * CELLS for each in (h, w))
+        conditioning = self.conditioning
+        if conditioning.concat is not None:
+            concat = interpolate(conditioning.concat, (h, w), mode="area")
+            conditioning = replace(conditioning, concat=concat)
+        return replace(
+            self,
+            z0=interpolate(self.z0, (h, w), mode="area"),
+            # A part of it, since what is scaled is no white noise any more.
+            noise=self.noise[..., :h, :w],
+            conditioning=conditioning,
+            mask=None if self.mask is None else self.mask.resized(h, w),
+        )
+
 
 class ReferenceRunner:
     """Runs the reference stream of one pass through the UNet.
@@ -105,6 +133,25 @@ class ReferenceRunner:
         The denoise stream depends on the whole run before.
         """
         return self.kind != "denoise"
+
+    def fit(self, x: Tensor) -> bool:
+        """Takes the size of the target's rows (B, C, h, w) in the pass's first call; whether the
+        reference became smaller, because they are tiles of the picture.
+
+        Raises:
+            LafiError: `unsupported_model` when they have other channels than the reference.
+        """
+        concat = self.reference.conditioning.concat
+        own = self.reference.z0.shape[1] + (0 if concat is None else concat.shape[1])
+        for channels in (x.shape[1], input_channels(self.unet)):
+            if channels != own:
+                raise LafiError(
+                    "unsupported_model",
+                    f"the UNet is given {channels} channels, the reference has {own}.",
+                    "Switch off what adds channels to the UNet (IC-Light), or switch LAFI off.",
+                )
+        before, self.reference = self.reference, self.reference.fitting(*x.shape[-2:])
+        return self.reference is not before
 
     def announce(self, sigma: float, total: int) -> None:
         """Tells the run's first level and number of evaluations; later calls change nothing."""

@@ -27,13 +27,23 @@ class Window:
         An adaptive sampler may need more evaluations than its `total` says; a window without end
         stays open for them.
         """
-        begun = index * 100 >= self.start * total
-        return begun and (self.cutoff >= 100 or index * 100 < self.cutoff * total)
+        begun = index >= _boundary(self.start, total)
+        return begun and (self.cutoff >= 100 or index < _boundary(self.cutoff, total))
 
     def count(self, total: int, first: int = 0, end: int | None = None) -> int:
         """In how many of `total` evaluations, from `first` to before `end`, injection is on."""
         end = total if end is None else min(end, total)
         return sum(self.contains(index, total) for index in range(first, end))
+
+
+def _boundary(percent: float, total: int) -> int:
+    """The first evaluation after `percent` of `total`.
+
+    A part of a run is never all of it where it has at least two: few steps, as distilled models
+    take, leave one evaluation to what follows.
+    """
+    index = math.ceil(percent * total / 100)
+    return index if percent >= 100 or total < 2 else min(index, total - 1)
 
 
 class AdaptiveProgress:

@@ -14,10 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .bank import Bank
 from .mask import TokenMask
-from .plan import Plan, Replay
+from .plan import Plan
 from .reference import Conditioning, Reference, UNetForward
+from .replay.bank import Bank
+from .replay.key import Replay
 from .report import PassReport
 from .schedule import Window
 from .session import Session
@@ -231,7 +232,7 @@ class SelfTest:
         return self._check(6, "each row as if alone", torch.cat(rows), self._injected())
 
     def _replayed(self) -> Check:
-        replay = Replay(Bank(2**30), "self-test")
+        replay = Replay(Bank(2**30), lambda: "self-test")
         first = self._injected(replay=replay)
         return self._check(8, "replay", self._injected(replay=replay), first)
 
@@ -253,5 +254,5 @@ class _Shuffle(TokenMask):
     def __init__(self, size: Any) -> None:
         super().__init__(torch.ones(tuple(size)))
 
-    def _kept(self, count: int) -> Tensor:
+    def _kept(self, count: int, size: tuple[int, int] | None) -> Tensor:
         return torch.randperm(count, generator=torch.Generator().manual_seed(3))

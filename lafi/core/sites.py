@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -27,25 +28,36 @@ class Site:
         part: encoder, middle or decoder.
         block: which attention block (SpatialTransformer) of its part, in the order of execution.
         module: the attention module, with ``to_q``, ``to_k``, ``to_v`` and ``to_out``.
+        holder: the SpatialTransformer it stands in, which is called with (B, C, h, w).
     """
 
     name: str
     part: str
     block: int
     module: nn.Module
+    holder: nn.Module | None = None
 
 
 def find_sites(unet: nn.Module) -> tuple[Site, ...]:
     """All self-attention sites of a UNet with the layout of ldm and sgm, in order of execution.
 
     Raises:
-        LafiError: `unsupported_model` when there is no decoder with self-attention.
+        LafiError: `unsupported_model` when there is no decoder with self-attention,
+            `unsupported_unet` when it makes videos, `attention_replaced` when another extension has
+            put something else in place of an attention layer.
     """
     if not hasattr(unet, "output_blocks"):
         raise LafiError(
             "unsupported_model",
             f"{type(unet).__name__} has no UNet decoder.",
             "LAFI works with SD 1.x, SD 2.x and SDXL checkpoints; choose one, or switch LAFI off.",
+        )
+    moving = next((each for each in unet.modules() if "Temporal" in type(each).__name__), None)
+    if moving is not None:
+        raise LafiError(
+            "unsupported_unet",
+            f"the UNet makes videos: it has motion modules ({type(moving).__name__}).",
+            "Switch AnimateDiff off, or switch LAFI off.",
         )
     parts = ((ENCODER, "input_blocks"), (MIDDLE, "middle_block"), (DECODER, "output_blocks"))
     sites = tuple(site for part, name in parts for site in _sites_of_part(unet, part, name))
@@ -106,17 +118,48 @@ def _sites_of_part(unet: nn.Module, part: str, root: str) -> Iterator[Site]:
         transformer_blocks = getattr(module, "transformer_blocks", None)
         if transformer_blocks is None:
             continue
+        names = [f"{path}.transformer_blocks.{i}.attn1" for i in range(len(transformer_blocks))]
         found = [
-            (f"{path}.transformer_blocks.{index}.attn1", each.attn1)
-            for index, each in enumerate(transformer_blocks)
-            if _has_self_attention(each)
+            (name, each.attn1)
+            for name, each in zip(names, transformer_blocks, strict=True)
+            if _has_self_attention(each, name)
         ]
         block += bool(found)
-        yield from (Site(name, part, block, attention) for name, attention in found)
+        yield from (Site(name, part, block, attention, module) for name, attention in found)
 
 
-def _has_self_attention(block: nn.Module) -> bool:
+def _has_self_attention(block: nn.Module, name: str) -> bool:
+    attention = getattr(block, "attn1", None)
     # x4-upscaler models turn attn1 into a second cross-attention.
-    if getattr(block, "disable_self_attn", False):
+    if attention is None or getattr(block, "disable_self_attn", False):
         return False
-    return all(hasattr(getattr(block, "attn1", None), name) for name in ("to_q", "to_k", "to_v"))
+    if not all(hasattr(attention, projection) for projection in ("to_q", "to_k", "to_v")):
+        raise replaced(name)
+    return True
+
+
+def input_channels(unet: nn.Module) -> int:
+    """How many channels a UNet's first layer reads."""
+    blocks: Any = unet.input_blocks
+    return int(blocks[0][0].weight.shape[1])
+
+
+def check_sites(unet: nn.Module, sites: Sequence[Site]) -> None:
+    """Makes sure that sites are still what they were: some hosts put other extensions' modules in
+    place only when they load the model.
+
+    Raises:
+        LafiError: `attention_replaced`.
+    """
+    for site in sites:
+        if unet.get_submodule(site.name) is not site.module:
+            raise replaced(site.name)
+
+
+def replaced(name: str) -> LafiError:
+    """The error for a site that is not the model's own attention any more."""
+    return LafiError(
+        "attention_replaced",
+        f"another extension has replaced the attention of {name}.",
+        "Use strength 1 with rows both, or switch that extension off.",
+    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +17,7 @@ from ..core.reference import Conditioning
 from ..core.session import RowKinds
 from ..core.stream import NoiseSchedule
 from ..errors import LafiError
+from .identity import sample, tensors_of
 from .webui import WebUIHost
 
 
@@ -41,16 +43,20 @@ class A1111Host(WebUIHost):
         model = self.model()
         return (id(self.unet()), model.sd_model_hash, sd_vae.loaded_vae_file)
 
-    def identity(self) -> tuple:
+    def patches(self) -> Hashable | None:
         # Networks are merged into the weights when a layer first runs, too late for a look at them.
         networks = getattr(sys.modules.get("networks"), "loaded_networks", ())
-        loaded = tuple(
-            (net.name, net.unet_multiplier, net.dyn_dim, getattr(net, "mtime", None))
-            for net in networks
-        )
         hypernetworks = tuple(map(_hypernetwork_key, shared.loaded_hypernetworks))
         optimizer = sd_hijack.model_hijack.optimization_method
-        return (*super().identity(), loaded, hypernetworks, optimizer, self.upcast_attention())
+        free_u = sys.modules.get("lib_free_u.global_state")
+        return (
+            tuple(map(_network_key, networks)),
+            hypernetworks,
+            optimizer,
+            self.upcast_attention(),
+            # FreeU stands in the UNet's own code, with its numbers and the step beside it.
+            (repr(getattr(free_u, "instance", "")), getattr(free_u, "current_sampling_step", 0)),
+        )
 
     def prediction(self) -> str:
         return self.model().parameterization
@@ -66,17 +72,10 @@ class A1111Host(WebUIHost):
         return self.schedule().sigma(highest)
 
     def row_kinds(self, params: Any) -> RowKinds:
-        conds = params.text_cond.shape[0]
-        # One evaluation may be split over several calls, but rows keep their order: cond rows of
-        # all pictures first, then uncond rows.
-        seen = 0
-
-        def kinds(rows: int, kwargs: dict) -> list[bool]:
-            nonlocal seen
-            first, seen = seen, seen + rows
-            return [row < conds for row in range(first, seen)]
-
-        return kinds
+        conds, total = params.text_cond.shape[0], params.x.shape[0]
+        rows = _EvaluationRows([row < conds for row in range(total)])
+        rows.follow(params.denoiser.inner_model)
+        return rows
 
     def encode(self, pixels: Tensor) -> Tensor:
         try:
@@ -123,6 +122,46 @@ class A1111Host(WebUIHost):
         if not loaded:
             return None
         return lambda context: hypernetwork.apply_hypernetworks(loaded, context)
+
+
+class _EvaluationRows:
+    """Cond and uncond rows of one evaluation: cond rows of all pictures first, then uncond rows,
+    made in one call of the denoiser or in several. Each of them may be made in tiles, which have
+    all of its rows once more.
+    """
+
+    def __init__(self, kinds: list[bool]) -> None:
+        self._kinds = kinds
+        self._part, self._begun, self._seen = kinds, 0, 0
+
+    def __call__(self, rows: int, kwargs: dict) -> list[bool]:
+        first, self._seen = self._seen, self._seen + rows
+        return [self._part[row % len(self._part)] for row in range(first, self._seen)]
+
+    def follow(self, denoiser: Any) -> None:
+        """Counts a denoiser's calls, until this object is gone."""
+        if not isinstance(denoiser, nn.Module):
+            return
+        here = weakref.ref(self)
+
+        def before(module: nn.Module, args: tuple) -> None:
+            rows = here()
+            if rows is not None and args:
+                rows.begin(args[0].shape[0])
+
+        weakref.finalize(self, denoiser.register_forward_pre_hook(before).remove)
+
+    def begin(self, rows: int) -> None:
+        """A call with the next rows of the evaluation."""
+        begun, self._begun = self._begun, self._begun + rows
+        self._part, self._seen = self._kinds[begun : self._begun] or self._kinds, 0
+
+
+def _network_key(network: Any) -> tuple:
+    # Block weights are multiplied into its tensors.
+    parts = (each for _, part in sorted(network.modules.items()) for each in tensors_of(part))
+    scales = (network.unet_multiplier, network.dyn_dim, getattr(network, "mtime", None))
+    return (network.name, *scales, sample(parts))
 
 
 def _hypernetwork_key(network: hypernetwork.Hypernetwork) -> tuple:

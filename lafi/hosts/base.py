@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from ..core.reference import Conditioning, UNetForward
+from ..core.replay.key import Identity
 from ..core.session import RowKinds
 from ..core.sites import Site
 from ..core.stream import NoiseSchedule
@@ -33,9 +34,9 @@ class Host(Protocol):
     def model_key(self) -> tuple:
         """Changes whenever weights, VAE or UNet change, also in the middle of a run."""
 
-    def identity(self) -> tuple:
-        """All that decides what the UNet answers now, beside its input: `model_key`, weight
-        patches, and whatever patches modules. Equal only if the answers are."""
+    def identity(self) -> Identity:
+        """For one pass: what tells, in a UNet call, all that decides what the UNet answers now,
+        beside its input: `model_key`, weights, and whatever patches modules."""
 
     def forward(self) -> UNetForward:
         """The UNet's forward without any hook, ControlNet or other extension around it."""

@@ -1,4 +1,4 @@
-"""The Forge family: Forge, reForge, Forge Classic and what descends from them, UNet models.
+"""The Forge family: Forge, reForge, Forge Classic, Forge Neo and their kin, UNet models.
 
 Their UNets have ldm's modules and names, so the core's hooks fit; what differs is how models are
 held, moved and called.
@@ -7,16 +7,18 @@ held, moved and called.
 from __future__ import annotations
 
 import sys
+from collections.abc import Hashable
 from typing import Any
 
 import torch
-from modules import launch_utils
+from modules import launch_utils, sd_samplers_common
 from torch import Tensor, nn
 
 from ..core.reference import Conditioning, UNetForward
 from ..core.session import RowKinds
 from ..core.stream import NoiseSchedule
 from ..errors import LafiError
+from .identity import modules_below, without_hypertile
 from .webui import WebUIHost
 
 # What changes a block's activations as a whole also changes the reference's; patches of attention
@@ -24,36 +26,65 @@ from .webui import WebUIHost
 BLOCK_PATCHES = ("input_block_patch", "input_block_patch_after_skip", "output_block_patch")
 
 
+# What some of the family call themselves.
+NAMES = {"neo": "Forge Neo", "classic": "Forge Classic"}
+MODIFIERS = ("block_modifiers", "block_inner_modifiers", "group_norm_wrapper")
+
+
 class ForgeHost(WebUIHost):
     """See `lafi.hosts.base.Host`."""
 
     @property
     def name(self) -> str:
-        return f"Forge family {launch_utils.git_tag()}"
+        says = sys.modules.get("modules_forge.forge_version")
+        named = NAMES.get(getattr(says, "version", ""))
+        if named is None:
+            return f"Forge family {launch_utils.git_tag()}"
+        return f"{named} {getattr(says, 'release', '')}".rstrip()
+
+    def model(self) -> Any:
+        model = super().model()
+        if getattr(model, "forge_objects", None) is None:
+            raise LafiError("no_model", "no checkpoint is loaded.", "Choose one first.")
+        return model
 
     def patcher(self) -> Any:
         """The host's holder of the UNet."""
         return self.model().forge_objects.unet
 
     def unet(self) -> nn.Module:
-        return self.patcher().model.diffusion_model
+        unet: nn.Module = self.patcher().model.diffusion_model
+        if not hasattr(unet, "output_blocks"):
+            engine = type(self.model()).__name__
+            raise LafiError(
+                "unsupported_model",
+                f"the checkpoint is a transformer ({engine}, {type(unet).__name__}).",
+                "LAFI works with SD 1.x, SD 2.x and SDXL checkpoints; choose one, or switch LAFI "
+                "off.",
+            )
+        return unet
 
     def model_key(self) -> tuple:
-        model, objects = self.model(), self.model().forge_objects
+        model, unet = self.model(), self.unet()
         checkpoint = getattr(model, "sd_model_hash", None)
-        return (id(self.unet()), checkpoint, id(objects.vae.first_stage_model))
+        # Forge Neo's refiner may read its weights into the same UNet.
+        replaced = getattr(sd_samplers_common, "ORIGINAL_CHECKPOINT", None)
+        return (id(unet), checkpoint, replaced, id(model.forge_objects.vae.first_stage_model))
 
-    def identity(self) -> tuple:
+    def patches(self) -> Hashable | None:
         patcher = self.patcher()
-        patches = patcher.model_options.get("transformer_options", {}).get("patches", {})
-        modifiers = patcher.model_options.get("transformer_options", {}).get("block_modifiers")
-        # Closures do not tell what they hold: with any of them nothing recorded may be used again.
-        unknown = object() if modifiers or any(map(patches.get, BLOCK_PATCHES)) else None
-        loras = (
+        options = patcher.model_options.get("transformer_options", {})
+        # Closures do not tell what they hold.
+        if any(map(options.get, MODIFIERS)) or any(
+            map(options.get("patches", {}).get, BLOCK_PATCHES)
+        ):
+            return None
+        return (
             str(getattr(self.model(), "current_lora_hash", "")),
             str(getattr(patcher, "patches_uuid", "")),
+            # By file and strength, also those that other extensions have added.
+            tuple(map(repr, getattr(patcher, "lora_patches", ()))),
         )
-        return (*super().identity(), loras, unknown)
 
     def forward(self) -> UNetForward:
         return forge_forward
@@ -98,8 +129,10 @@ class ForgeHost(WebUIHost):
 
     def row_kinds(self, params: Any) -> RowKinds:
         def kinds(rows: int, kwargs: dict) -> list[bool]:
-            chunks = kwargs["transformer_options"]["cond_or_uncond"]
-            return [chunk == 0 for chunk in chunks for _ in range(rows // len(chunks))]
+            options = kwargs["transformer_options"]
+            chunks, each = options["cond_or_uncond"], options["sigmas"].shape[0]
+            # Tiles stand one after the other, each with all chunks.
+            return [chunks[row // each % len(chunks)] == 0 for row in range(rows)]
 
         return kinds
 
@@ -152,12 +185,13 @@ def forge_forward(
         "sigmas": target["sigmas"][:1],
     }
     extra = {} if conditioning.vector is None else {"y": conditioning.vector.to(x)}
-    return type(unet).forward(
-        unet,
-        x,
-        timesteps,
-        context=conditioning.context.to(x),
-        control=None,
-        transformer_options=options,
-        **extra,
-    )
+    with without_hypertile(modules_below(unet)):
+        return type(unet).forward(
+            unet,
+            x,
+            timesteps,
+            context=conditioning.context.to(x),
+            control=None,
+            transformer_options=options,
+            **extra,
+        )

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import torch
-from modules import extra_networks, prompt_parser, sd_samplers_common, shared
+from modules import devices, extra_networks, prompt_parser, sd_samplers_common, shared
 from torch import Tensor, nn
 
 from ..core.reference import Conditioning, UNetForward
-from ..core.sites import Site
+from ..core.replay.key import Identity
+from ..core.rng import seeded
+from ..core.sites import Site, input_channels
 from ..errors import LafiError
+from .identity import (
+    Weights,
+    modules_below,
+    structure,
+    switch_hypertile_off,
+    without_hypertile,
+)
 
 INPAINTING_CHANNELS = 9
 # Samplers that evaluate once for each interval between timesteps rather than for each timestep.
@@ -32,8 +41,8 @@ class WebUIHost(ABC):
         from modules.sd_models import model_data
 
         model = getattr(model_data, "sd_model", None)
-        # Forge begins with a stand-in that has nothing of a model.
-        if not hasattr(model, "first_stage_model"):
+        # Forge begins with a stand-in that has nothing of a model, or None for everything.
+        if getattr(model, "first_stage_model", None) is None:
             raise LafiError("no_model", "no checkpoint is loaded.", "Choose one first.")
         return model
 
@@ -44,10 +53,8 @@ class WebUIHost(ABC):
         return known[0] if known else type(model).__name__
 
     def encode(self, pixels: Tensor) -> Tensor:
-        # The autoencoder samples its posterior from the global generator: fork it, so that the
-        # picture's own noise stays as it is and the reference is always the same.
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            torch.manual_seed(0)
+        # The autoencoder samples its posterior from a global generator.
+        with seeded(torch.device(devices.device)), torch.no_grad():
             latent = sd_samplers_common.images_tensor_to_samples(pixels).float()
         if torch.isnan(latent).any():
             raise LafiError(
@@ -75,23 +82,27 @@ class WebUIHost(ABC):
 
     def quieten(self, sites: Sequence[Site]) -> Callable[[], None]:
         """Switches HyperTile off where injection is on: it cuts what a mask chooses from."""
-        params = [getattr(site.module, "__webui_hypertile_params", None) for site in sites]
-        switched = [each for each in params if each is not None and each.enabled]
-        for each in switched:
-            each.enabled = False
-
-        def restore() -> None:
-            for each in switched:
-                each.enabled = True
-
-        return restore
+        return switch_hypertile_off(site.module for site in sites)
 
     @abstractmethod
     def model_key(self) -> tuple:
         """Changes whenever weights, VAE or UNet change."""
 
-    def identity(self) -> tuple:
-        return (*self.model_key(), *module_patches(self.unet()))
+    @abstractmethod
+    def patches(self) -> Hashable | None:
+        """What else decides the UNet's answers in this host; None if that cannot be known."""
+
+    def identity(self) -> Identity:
+        weights = Weights()
+
+        def now() -> Hashable | None:
+            unet = self.unet()
+            modules, patches = structure(unet), self.patches()
+            if modules is None or patches is None:
+                return None
+            return (*self.model_key(), modules, weights(unet), patches)
+
+        return now
 
     def forward(self) -> UNetForward:
         return unhooked_forward
@@ -128,7 +139,7 @@ class WebUIHost(ABC):
             return torch.cat([torch.zeros_like(z0[:, :1]), z0], 1)
         raise LafiError(
             "unsupported_model",
-            f"the checkpoint's UNet reads {channels} channels (depth, edit and upscaler models).",
+            f"the UNet reads {channels} channels (depth, edit and upscaler models, IC-Light).",
             "Choose a text-to-image or inpainting checkpoint, or switch LAFI off.",
         )
 
@@ -136,24 +147,6 @@ class WebUIHost(ABC):
 def walks_levels(sampler: Callable) -> bool:
     """Whether a sampler goes from one noise level of the run to the next and reports each step."""
     return "sigmas" in inspect.signature(sampler).parameters
-
-
-def input_channels(unet: Any) -> int:
-    """How many channels the UNet reads."""
-    return unet.input_blocks[0][0].weight.shape[1]
-
-
-def module_patches(unet: nn.Module) -> tuple:
-    """What other extensions have done to a UNet's modules: swapped classes (token merging),
-    forwards of their own, and token merging's options."""
-    patched = tuple(
-        (name, type(module).__name__, id(vars(module).get("forward")))
-        for name, module in unet.named_modules()
-        if "forward" in vars(module)
-        or "_forward" in vars(module)
-        or "ToMe" in type(module).__name__
-    )
-    return (patched, repr(getattr(unet, "_tome_info", {}).get("args")))
 
 
 def unhooked_forward(
@@ -165,5 +158,6 @@ def unhooked_forward(
         extra["y"] = conditioning.vector.to(x)
     elif kwargs.get("y") is not None:
         extra["y"] = kwargs["y"][:1]
-    # Token merging reads the first positional argument.
-    return type(unet).forward(unet, x, timesteps, context=conditioning.context.to(x), **extra)
+    with without_hypertile(modules_below(unet)):
+        # Token merging reads the first positional argument.
+        return type(unet).forward(unet, x, timesteps, context=conditioning.context.to(x), **extra)

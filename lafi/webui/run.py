@@ -18,11 +18,12 @@ from modules import call_queue, shared
 from modules.sd_samplers_common import InterruptedException
 
 from .. import __version__
-from ..core.bank import Bank
 from ..core.batching import Batching
 from ..core.mask import TokenMask
-from ..core.plan import Plan, Replay
+from ..core.plan import Plan
 from ..core.reference import Reference
+from ..core.replay.bank import Bank
+from ..core.replay.key import Replay
 from ..core.report import PassReport
 from ..core.schedule import Window
 from ..core.session import Session

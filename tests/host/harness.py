@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from demo.bundled import SGMUNetModel
 from demo.host import cond_rows_first, unhooked_forward
 from demo.model import build_unet, fill_zero_layers, sd_alphas_cumprod, sharpen_attention
-from lafi.core.plan import Plan, Replay
+from lafi.core.plan import Plan
 from lafi.core.reference import Conditioning, Reference
+from lafi.core.replay.key import Replay
 from lafi.core.report import PassReport
 from lafi.core.session import RowKinds, Session
 from lafi.core.sites import Site, choose_sites, find_sites

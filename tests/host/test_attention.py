@@ -91,7 +91,7 @@ def test_strength_without_end_replaces_keys_and_values(case: Case) -> None:
 
 
 def test_strength_two_is_the_reference_twice(case: Case) -> None:
-    def twice(tokens: Tensor) -> Tensor:
+    def twice(tokens: Tensor, size: object) -> Tensor:
         return torch.cat([tokens, tokens], 1)
 
     weighted = case.injected(case.target(), case.reference(), strength=2)
@@ -116,7 +116,7 @@ def test_a_mask_hides_the_reference_tokens_it_leaves_out(case: Case) -> None:
 
 @pytest.mark.parametrize("strength", [1, 2])
 def test_shuffled_reference_tokens_change_nothing(case: Case, strength: float) -> None:
-    def shuffled(tokens: Tensor) -> Tensor:
+    def shuffled(tokens: Tensor, size: object) -> Tensor:
         order = torch.randperm(tokens.shape[1], generator=torch.Generator().manual_seed(0))
         return tokens[:, order]
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from demo.host import cond_rows_first
-from lafi.core.bank import Bank
 from lafi.core.batching import Batching
-from lafi.core.plan import Replay
+from lafi.core.replay.bank import Bank
+from lafi.core.replay.key import Replay
 from lafi.core.report import PassReport
 
 from .harness import Case
@@ -32,7 +32,7 @@ def run(
     case: Case, bank: Bank | None = None, fused: bool | Batching = False
 ) -> tuple[list[Tensor], PassReport]:
     """A run of a few evaluations: its answers, and what happened."""
-    replay = None if bank is None else Replay(bank, "model")
+    replay = None if bank is None else Replay(bank, lambda: "model")
     answers = []
     with case.session(case.reference(), replay=replay, fused=fused) as session:
         for index, sigma in enumerate(LEVELS):

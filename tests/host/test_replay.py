@@ -12,14 +12,15 @@ from torch import Tensor
 
 from demo.host import cond_rows_first
 from lafi.core import batching as batching_module
-from lafi.core.bank import Bank
 from lafi.core.batching import Batching
 from lafi.core.mask import TokenMask
-from lafi.core.plan import Replay
 from lafi.core.reference import Reference
 from lafi.core.refresh import Refresh
+from lafi.core.replay.bank import Bank
+from lafi.core.replay.key import Replay
 from lafi.core.report import PassReport
 from lafi.core.sites import choose_sites
+from lafi.hosts.identity import Weights
 
 from .harness import SCHEDULE, SIDE, TOLERANCE, Case
 from .harness import case as harness_case
@@ -37,7 +38,8 @@ def run(
     **plan: Any,
 ) -> tuple[list[Tensor], PassReport]:
     """The answers of a run of a few evaluations."""
-    replay = None if bank is None else Replay(bank, identity)
+    weights = Weights()
+    replay = None if bank is None else Replay(bank, lambda: (identity, weights(case.unet)))
     answers = []
     with case.session(reference, replay=replay, **plan) as session:
         for index, sigma in enumerate(levels):
@@ -117,7 +119,7 @@ def test_the_type_of_the_input_is_part_of_the_key(sd1: Case) -> None:
 
     def recorded(dtype: torch.dtype) -> int:
         target = sd1.target(2, 2.0)
-        with sd1.session(sd1.reference(), replay=Replay(bank, "model")) as session:
+        with sd1.session(sd1.reference(), replay=Replay(bank, lambda: "model")) as session:
             session.begin(0, 10, 2.0, cond_rows_first)
             with torch.autocast("cpu", torch.bfloat16):
                 sd1.plain(replace(target, latent=target.latent.to(dtype)))
@@ -237,7 +239,7 @@ def test_one_batch_keeps_the_reference_row_alone(sd1: Case) -> None:
     with sd1.session(sd1.reference(), fused=True) as session:
         session.begin(0, 1, 2.0, cond_rows_first)
         sd1.plain(sd1.target(8))
-        tokens = session._injection.tokens.values()
+        tokens = session._state.tokens.values()
         held = [t for each in tokens for t in each.outputs.values()]
     assert held
     for each in held:
@@ -252,7 +254,7 @@ def test_refresh_records_every_so_many_evaluations(sd1: Case) -> None:
     schedule = sd1.reference().schedule
     first, *_ = (schedule.timestep(level) for level in LEVELS)
     middle = schedule.sigma(first - first / 10 / 2)
-    [one, other] = (key[-1] for key in bank._recordings)
+    [one, other] = (key.level[0] for key in bank._recordings)
     assert one == pytest.approx(middle) != LEVELS[0]
     assert other < LEVELS[2]
     again, report = run(sd1, sd1.reference(), bank, refresh=2)
@@ -284,4 +286,4 @@ def test_the_denoise_stream_is_recorded_where_it_is(sd1: Case) -> None:
         for index, sigma in enumerate((2.0, 1.0, 0.5)):
             session.begin(index, 10, sigma, cond_rows_first)
             sd1.plain(sd1.target(2, sigma))
-            assert session._refresh.level == sigma
+            assert session._recorder.refresh.level == sigma

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lafi.core import bank as bank_module
-from lafi.core.bank import Bank, digest
-from lafi.core.injection import SiteTokens
-from lafi.core.transfer import Prefetch
+from lafi.core.replay import bank as bank_module
+from lafi.core.replay.bank import Bank
+from lafi.core.replay.key import Key, digest
+from lafi.core.replay.transfer import Prefetch
+from lafi.core.tokens import SiteTokens
 
 CPU = torch.device("cpu")
 SITE = "output_blocks.3"
@@ -31,69 +32,69 @@ def keys_of(bank: Bank, *keys: tuple) -> list[bool]:
 
 def test_finds_what_it_kept_and_only_under_its_key() -> None:
     bank = Bank(10 * SIZE, projected=False)
-    bank.keep(("a", 1.0), recording(5))
-    found = bank.find(("a", 1.0), [SITE], CPU)
+    bank.keep(Key("a", 1.0), recording(5))
+    found = bank.find(Key("a", 1.0), [SITE], CPU)
     assert found is not None
     assert torch.equal(found[SITE].inputs["keys"], torch.full((1, 8, 4), 5.0))
     assert found[SITE].inputs["keys"] is found[SITE].inputs["values"]
     assert not found[SITE].outputs
-    assert keys_of(bank, ("a", 2.0), ("b", 1.0)) == [False, False]
+    assert keys_of(bank, Key("a", 2.0), Key("b", 1.0)) == [False, False]
     assert bank.nbytes == SIZE
 
 
 def test_a_missing_site_is_a_miss_and_is_added() -> None:
     bank = Bank(10 * SIZE, projected=False)
-    bank.keep(("a", 1.0), recording())
-    assert bank.find(("a", 1.0), [SITE, "other"], CPU) is None
-    bank.keep(("a", 1.0), recording(sites=("other",)))
-    assert bank.find(("a", 1.0), [SITE, "other"], CPU) is not None
+    bank.keep(Key("a", 1.0), recording())
+    assert bank.find(Key("a", 1.0), [SITE, "other"], CPU) is None
+    bank.keep(Key("a", 1.0), recording(sites=("other",)))
+    assert bank.find(Key("a", 1.0), [SITE, "other"], CPU) is not None
     assert bank.nbytes == 2 * SIZE
 
 
 def test_sites_that_are_there_already_count_once() -> None:
     bank = Bank(2 * SIZE, projected=False)
-    bank.keep(("a", 1.0), recording())
-    bank.keep(("a", 1.0), recording(sites=(SITE, "other")))
-    assert bank.find(("a", 1.0), [SITE, "other"], CPU) is not None
+    bank.keep(Key("a", 1.0), recording())
+    bank.keep(Key("a", 1.0), recording(sites=(SITE, "other")))
+    assert bank.find(Key("a", 1.0), [SITE, "other"], CPU) is not None
     assert bank.nbytes == 2 * SIZE
 
 
 def test_what_never_fits_drops_nothing() -> None:
     bank = Bank(2 * SIZE, projected=False)
-    bank.keep(("a", 1.0), recording())
-    bank.keep(("b", 1.0), recording(sites=("1", "2", "3")))
-    assert keys_of(bank, ("a", 1.0)) == [True]
+    bank.keep(Key("a", 1.0), recording())
+    bank.keep(Key("b", 1.0), recording(sites=("1", "2", "3")))
+    assert keys_of(bank, Key("a", 1.0)) == [True]
     assert len(bank) == 1
 
 
 def test_other_series_make_room_the_oldest_first() -> None:
     bank = Bank(2 * SIZE)
-    bank.keep(("a", 1.0), recording())
-    bank.keep(("b", 1.0), recording())
-    assert keys_of(bank, ("a", 1.0)) == [True]  # now the latest used
-    bank.keep(("c", 1.0), recording())
-    assert keys_of(bank, ("a", 1.0), ("b", 1.0), ("c", 1.0)) == [True, False, True]
+    bank.keep(Key("a", 1.0), recording())
+    bank.keep(Key("b", 1.0), recording())
+    assert keys_of(bank, Key("a", 1.0)) == [True]  # now the latest used
+    bank.keep(Key("c", 1.0), recording())
+    assert keys_of(bank, Key("a", 1.0), Key("b", 1.0), Key("c", 1.0)) == [True, False, True]
     assert bank.nbytes == 2 * SIZE
 
 
 def test_a_series_that_does_not_fit_keeps_its_beginning() -> None:
     bank = Bank(2 * SIZE)
     for level in (3.0, 2.0, 1.0):
-        bank.keep(("a", level), recording())
-    assert keys_of(bank, ("a", 3.0), ("a", 2.0), ("a", 1.0)) == [True, True, False]
+        bank.keep(Key("a", level), recording())
+    assert keys_of(bank, Key("a", 3.0), Key("a", 2.0), Key("a", 1.0)) == [True, True, False]
 
 
 @pytest.mark.parametrize("budget", [0, SIZE - 1])
 def test_keeps_nothing_without_room(budget: int) -> None:
     bank = Bank(budget)
-    bank.keep(("a", 1.0), recording())
+    bank.keep(Key("a", 1.0), recording())
     assert len(bank) == bank.nbytes == 0
 
 
 def test_keeps_keys_and_values_if_asked() -> None:
     bank = Bank(10 * SIZE, projected=True)
-    bank.keep(("a", 1.0), recording(5))
-    found = bank.find(("a", 1.0), [SITE], CPU)
+    bank.keep(Key("a", 1.0), recording(5))
+    found = bank.find(Key("a", 1.0), [SITE], CPU)
     assert found is not None
     assert not found[SITE].inputs
     assert torch.equal(found[SITE].outputs["values"], torch.full((1, 8, 4), 7.0))
@@ -107,22 +108,22 @@ def test_keeps_keys_and_values_if_asked() -> None:
 )
 def test_chooses_keys_and_values_where_a_run_of_them_is_little(budget, count, projected) -> None:
     bank = Bank(budget)
-    bank.keep(("a", 1.0), recording(), count)
+    bank.keep(Key("a", 1.0), recording(), count)
     assert bank.nbytes == (2 * SIZE if projected else SIZE)
 
 
 def test_masked_tokens_have_no_keys_and_values_to_keep() -> None:
     bank, tokens = Bank(10 * SIZE, projected=True), recording()
     tokens[SITE].outputs.clear()
-    bank.keep(("a", 1.0), tokens)
+    bank.keep(Key("a", 1.0), tokens)
     assert bank.nbytes == SIZE
 
 
 def test_what_is_kept_is_a_copy() -> None:
     bank, tokens = Bank(10 * SIZE, projected=False), recording(5)
-    bank.keep(("a", 1.0), tokens)
+    bank.keep(Key("a", 1.0), tokens)
     tokens[SITE].inputs["keys"].zero_()
-    found = bank.find(("a", 1.0), [SITE], CPU)
+    found = bank.find(Key("a", 1.0), [SITE], CPU)
     assert found is not None
     assert found[SITE].inputs["keys"].min() == 5
 
@@ -138,18 +139,18 @@ NO_MEMORY = [
 @pytest.mark.parametrize("error", NO_MEMORY, ids=["gpu", "library", "main memory"])
 def test_without_memory_the_bank_gives_up_and_not_the_picture(monkeypatch, task, error) -> None:
     kept = Bank(10 * SIZE)
-    kept.keep(("a", 1.0), recording())
+    kept.keep(Key("a", 1.0), recording())
 
     def fail(*args: object) -> None:
         raise error
 
     with monkeypatch.context() as patch:
         patch.setattr(*task, fail)
-        kept.keep(("a", 2.0), recording())
-        assert keys_of(kept, ("a", 1.0), ("a", 2.0)) == [False, False]
+        kept.keep(Key("a", 2.0), recording())
+        assert keys_of(kept, Key("a", 1.0), Key("a", 2.0)) == [False, False]
     assert len(kept) == kept.nbytes == 0
-    kept.keep(("a", 3.0), recording())
-    assert keys_of(kept, ("a", 3.0)) == [True]
+    kept.keep(Key("a", 3.0), recording())
+    assert keys_of(kept, Key("a", 3.0)) == [True]
 
 
 def test_other_errors_are_not_hidden(monkeypatch) -> None:
@@ -158,15 +159,15 @@ def test_other_errors_are_not_hidden(monkeypatch) -> None:
 
     monkeypatch.setattr(bank_module, "_stored", fail)
     with pytest.raises(RuntimeError, match="shapes differ"):
-        Bank(10 * SIZE).keep(("a", 1.0), recording())
+        Bank(10 * SIZE).keep(Key("a", 1.0), recording())
 
 
 def test_clear_frees_everything() -> None:
     bank = Bank(10 * SIZE)
-    bank.keep(("a", 1.0), recording())
+    bank.keep(Key("a", 1.0), recording())
     bank.clear()
     assert len(bank) == bank.nbytes == 0
-    assert keys_of(bank, ("a", 1.0)) == [False]
+    assert keys_of(bank, Key("a", 1.0)) == [False]
 
 
 def test_digest_tells_values_types_shapes_and_gaps_apart() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lafi.core import batching as batching_module
-from lafi.core.batching import Batching, accepts_row, add_row
+from lafi.core.batching import Batching, Call, accepts_row, add_row
 from lafi.core.reference import Conditioning
 
 CPU = torch.device("cpu")
@@ -80,8 +80,9 @@ def test_a_row_comes_last_with_its_own_text_repeated(positional: bool) -> None:
     args = (x, timesteps) if positional else (x,)
     kwargs = {"context": context} | ({} if positional else {"timesteps": timesteps})
     row = torch.ones(1, 3, 4, 4)
-    assert accepts_row(args, kwargs, TEXT)
-    row_args, row_kwargs = add_row(args, kwargs, row, torch.tensor([7.5]), TEXT)
+    assert accepts_row(Call(args, kwargs), TEXT)
+    extended = add_row(Call(args, kwargs), row, torch.tensor([7.5]), TEXT)
+    row_args, row_kwargs = extended.args, extended.kwargs
     assert torch.equal(row_args[0], torch.cat([x, row]))
     level = row_args[1] if positional else row_kwargs["timesteps"]
     assert level.tolist() == [9, 9, 7.5]  # whole timesteps beside a fractional one
@@ -101,4 +102,4 @@ UNKNOWN = [
 
 @pytest.mark.parametrize("kwargs", UNKNOWN, ids=["control", "vector", "length", "no text"])
 def test_calls_that_carry_anything_else_are_left_alone(kwargs: dict) -> None:
-    assert not accepts_row((torch.zeros(2, 3, 4, 4), torch.zeros(2)), kwargs, TEXT)
+    assert not accepts_row(Call((torch.zeros(2, 3, 4, 4), torch.zeros(2)), kwargs), TEXT)

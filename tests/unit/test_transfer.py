@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lafi.core import transfer
-from lafi.core.injection import SiteTokens
-from lafi.core.transfer import Prefetch
+from lafi.core.replay import transfer
+from lafi.core.replay.transfer import Prefetch
+from lafi.core.tokens import SiteTokens
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 

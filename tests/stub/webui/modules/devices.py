@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 
 import torch
 
+device = torch.device("cpu")
 dtype_vae = torch.float32
 unet_needs_upcast = False
 

@@ -7,17 +7,18 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import sd_samplers_common, shared
 from .script_callbacks import CFGDenoiserParams, cfg_denoiser_callback
 from .sd_models import model_data
 
 
-class CompVisVDenoiser:
+class CompVisVDenoiser(nn.Module):
     """A1111's wrapper: noise levels and clean latents around a model that knows timesteps."""
 
     def __init__(self, model: Any) -> None:
+        super().__init__()
         self.inner_model = model
         self.sigmas = ((1 - model.alphas_cumprod) / model.alphas_cumprod) ** 0.5
 
@@ -25,7 +26,8 @@ class CompVisVDenoiser:
         """The nearest timesteps."""
         return (sigma.log() - self.sigmas.log()[:, None]).abs().argmin(0).float()
 
-    def __call__(self, x: Tensor, sigma: Tensor, cond: dict[str, Any]) -> Tensor:
+    def forward(self, x: Tensor, sigma: Tensor, cond: dict[str, Any]) -> Tensor:
+        """(B, 4, h, w) at noise levels (B,) to clean latents."""
         level = sigma.view(-1, 1, 1, 1)
         scaled = x / (level**2 + 1) ** 0.5
         output: Tensor = self.inner_model.apply_model(scaled, self.sigma_to_t(sigma), cond)

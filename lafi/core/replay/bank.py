@@ -6,21 +6,19 @@ is found again only under everything that decides it (`Key`), so that a stale on
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Collection, Hashable, Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
 
-from .injection import SiteTokens, Tokens
-from .memory import free_bytes, out_of_memory
+from ..memory import free_bytes, out_of_memory
+from ..tokens import SiteTokens, Tokens
+from .key import Key
 from .transfer import Prefetch, to_main_memory
 
 log = logging.getLogger("LAFI")
-Key = tuple[Hashable, ...]
 
 MIB = 2**20
 # Enough for about 20 evaluations of SDXL at 1024x1024 in half precision.
@@ -93,7 +91,7 @@ class Bank:
         place = _device(present) if present else self._place(device)
         budget = self._budget(place)
         wanted = self._wanted(tokens, budget / count)
-        if not self._make_room(_size(present | wanted), budget, key[:-1], place):
+        if not self._make_room(_size(present | wanted), budget, key.series, place):
             self._put(key, present)
             return
         with self._bearing_no_memory("keep"):
@@ -127,7 +125,7 @@ class Bank:
             self._held[_device(recording).type] -= _size(recording)
         return recording
 
-    def _make_room(self, size: int, budget: int, series: Key, place: torch.device) -> bool:
+    def _make_room(self, size: int, budget: int, series: Hashable, place: torch.device) -> bool:
         """Drops recordings of other series in a place until `size` bytes fit; whether they do."""
         if self._held[place.type] + size <= budget:
             return True
@@ -136,7 +134,7 @@ class Bank:
             for key, each in self._recordings.items()
             if _device(each).type == place.type
         }
-        others = [key for key in there if key[:-1] != series]
+        others = [key for key in there if key.series != series]
         needless = self._held[place.type] + size - sum(there[key] for key in others)
         if needless > budget:  # it never fits
             return False
@@ -170,17 +168,6 @@ def default_budget(device: torch.device, held: int) -> int:
     if device.type != "cuda":
         return CPU_BUDGET
     return max(int((free_bytes(device) + held) * GPU_SHARE), CPU_BUDGET)
-
-
-def digest(*tensors: Tensor | None) -> str:
-    """A short hash of tensors' values, types and shapes."""
-    sha = hashlib.sha256()
-    for each in tensors:
-        if each is not None:
-            values = each.detach().to("cpu", torch.float32).contiguous()
-            sha.update(f"{each.dtype}{tuple(each.shape)}".encode() + values.numpy().tobytes())
-        sha.update(b"|")
-    return sha.hexdigest()[:24]
 
 
 def _size(recording: Tokens) -> int:

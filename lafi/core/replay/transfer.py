@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor, cuda
 
-from .injection import SiteTokens, Tokens
+from ..tokens import SiteTokens, Tokens
 
 # Where copies can run beside the work that is queued already.
 ASYNCHRONOUS = ("cuda",)

@@ -1,0 +1,261 @@
+"""Where the reference's tokens of an evaluation come from: the latest recording while it is fresh,
+the bank, a row of the target's own call, or a pass of the reference's own.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager, suppress
+
+import torch
+from torch import Tensor, nn
+
+from .batching import Batching, Call, accepts_row, add_row
+from .hooks import Mode, PassState, RecordingComplete
+from .memory import allocated_bytes, peak_bytes
+from .plan import Plan
+from .reference import ReferenceRunner
+from .refresh import Refresh
+from .replay.key import Key, Replay
+from .report import PassReport, Stopwatch
+from .sites import check_sites
+
+log = logging.getLogger("LAFI")
+
+
+class Recorder:
+    """The recordings of one pass.
+
+    Args:
+        unet: the UNet that samples.
+        runner: sends the reference through it.
+        plan: what to do.
+        state: what the sites' hooks read.
+        report: counts what happens.
+        replay: a bank to replay from; None records every evaluation anew.
+    """
+
+    def __init__(
+        self,
+        unet: nn.Module,
+        runner: ReferenceRunner,
+        plan: Plan,
+        state: PassState,
+        report: PassReport,
+        replay: Replay | None,
+    ) -> None:
+        self.unet, self.runner, self.plan = unet, runner, plan
+        self.state, self.report = state, report
+        self.refresh = Refresh(plan.refresh, runner.reference.schedule)
+        self.expected = 1  # evaluations within the window
+        self._replay = replay
+        self._watch = Stopwatch()
+        self._fused: Tensor | None = None
+        self._met = False
+
+    def begin(self, index: int, sigma: float, total: int, served: int, adaptive: bool) -> None:
+        """Takes an evaluation's level.
+
+        Args:
+            served: how many evaluations a recording would serve that is made in this one.
+            adaptive: whether the sampler chooses its levels itself.
+        """
+        # A stream with a path of its own has no other level than the evaluation's.
+        self.refresh.begin(index, sigma, total, served if self.runner.repeatable else 1)
+        if adaptive:
+            # Its levels are never met again: what it keeps would only push out what others need.
+            self._replay = None
+
+    def bring(self, call: Call, alone: bool) -> Call | None:
+        """Puts the evaluation's tokens into the state, given its first call.
+
+        Args:
+            alone: no row of the call injects, so that the reference cannot be one of its rows.
+
+        Returns:
+            the call to make instead, if the reference is to be a row of it.
+        """
+        if not self._met:
+            self._meet(call)
+        if not self.refresh.due and self.state.tokens:
+            self.report.reused += 1
+            return None
+        self.state.tokens = {}  # let go of, before others take as much memory
+        if self._replays(call):
+            return None
+        with torch.no_grad():
+            with self._watch.running(call.x.device):
+                self.runner.open(call.x, call.timesteps, call.kwargs)
+            if not alone and self._fusable(call) and self._fuses(call):
+                return self._fuse(call)
+            self._record(call)
+        return None
+
+    def finish(self, call: Call, output: Tensor | None) -> Tensor | None:
+        """After the call that `bring` gave back: takes the reference's row out of the answer.
+
+        Args:
+            output: (B + 1, C, h, w); None where the UNet failed.
+        """
+        latent, self._fused = self._fused, None
+        if latent is None:
+            return None
+        if output is None:
+            if isinstance(self.plan.fused, Batching):
+                self.plan.fused.avoid(self._kind_of_call(call.x[:-1]))
+            return None
+        self.runner.advance(latent, self.refresh.level, output[-1:])
+        self.report.fused += 1
+        self._recorded(call)
+        return output[:-1]
+
+    def drop(self) -> None:
+        """Lets go of the tokens."""
+        self.state.tokens = {}
+        self._fused = None
+
+    def close(self) -> None:
+        """Lets go of everything."""
+        self.drop()
+        self.runner.close()
+        self.report.reference_seconds = self._watch.seconds()
+
+    # ---- the reference stream -----------------------------------------------------------------
+
+    def _meet(self, call: Call) -> None:
+        """What only the pass's first call tells: what others have made of the UNet, and tiles."""
+        check_sites(self.unet, self.plan.sites)
+        if self.runner.fit(call.x):
+            (h, w), (own_h, own_w) = call.x.shape[-2:], self.runner.reference.z0.shape[-2:]
+            log.info("the picture is made in tiles of %dx%d latent cells: the reference is used at "
+                     "%dx%d.", w, h, own_w, own_h)  # fmt: skip
+            self.state.select = self.runner.reference.mask
+        self._met = True
+
+    def _record(self, call: Call) -> None:
+        x, report = call.x, self.report
+        before, peak = allocated_bytes(x.device), peak_bytes(x.device)
+        with self._watch.running(x.device), self._recording():
+            self.runner.run(self.refresh.level, x, self._timestep(call), call.kwargs)
+        # The peak's counter is the host's, and not reset: only a new peak tells anything.
+        if peak_bytes(x.device) > peak:
+            report.peak_bytes = max(report.peak_bytes, peak_bytes(x.device) - before)
+        self._recorded(call)
+
+    def _timestep(self, call: Call) -> Tensor:
+        """The reference's (1,), as the UNet reads it."""
+        own = self.refresh.timestep
+        # Fractional, also where the sampler itself counts in whole timesteps.
+        if own is None:
+            return call.timesteps[:1]
+        return torch.full((1,), own, device=call.timesteps.device)
+
+    @contextmanager
+    def _recording(self) -> Iterator[None]:
+        """Around a separate pass of the reference's row."""
+        state = self.state
+        state.last = None if self.runner.needs_output else self.plan.sites[-1].name
+        with state.during(Mode.RECORD), suppress(RecordingComplete):
+            yield
+
+    def _recorded(self, call: Call) -> None:
+        """Counts a recording, and hands it to the bank."""
+        report, tokens = self.report, self.state.tokens
+        if not tokens:  # the UNet does not call its own layers: nothing will be injected either
+            return
+        report.recorded += 1
+        self.refresh.made()
+        held = sum(each.nbytes() for each in tokens.values())
+        report.reference_bytes = max(report.reference_bytes, held)
+        report.peak_bytes = max(report.peak_bytes, held)
+        key = self._key(call)
+        if self._replay is not None and key is not None:
+            count = math.ceil(self.expected / self.plan.refresh)
+            self._replay.bank.keep(key, tokens, count)
+
+    # ---- the bank -----------------------------------------------------------------------------
+
+    def _replays(self, call: Call) -> bool:
+        key = self._key(call)
+        if self._replay is None or key is None:
+            return False
+        names = [site.name for site in self.plan.sites]
+        found = self._replay.bank.find(key, names, call.x.device)
+        if found is None:
+            return False
+        self.state.tokens = found
+        self.refresh.made()
+        self.report.replayed += 1
+        return True
+
+    def _key(self, call: Call) -> Key | None:
+        """Under what this evaluation's recording is kept; None if nothing says what it is."""
+        if self._replay is None or not self.runner.repeatable:
+            return None
+        identity = self._replay.identity()
+        if identity is None:
+            return None
+        level, timestep = self.refresh.level, self.refresh.timestep
+        if timestep is None:
+            # Hosts may round it, so that the level alone does not tell.
+            timestep = float(call.timesteps[0])
+        series = (identity, self.runner.digest(), call.x.device, self.state.dtype)
+        return Key(series, (level, timestep))
+
+    # ---- one batch ----------------------------------------------------------------------------
+
+    def _fusable(self, call: Call) -> bool:
+        """Whether the reference can be one more row of this call, with the same result.
+
+        Not with a mask, a strength or chosen rows: its own row must see plain attention. Not among
+        tiles. Not under an extension that has its own forward anywhere in the UNet.
+        """
+        reference = self.runner.reference
+        return (
+            not self.state.splits
+            and reference.mask is None
+            and reference.z0.shape[-2:] == call.x.shape[-2:]
+            and bool(self.plan.fused)
+            and not any("forward" in vars(module) for module in self.unet.modules())
+            and accepts_row(call, reference.conditioning)
+        )
+
+    def _fuses(self, call: Call) -> bool:
+        """Whether to, for a call that allows it; leaves nothing behind of what it tries."""
+        if not isinstance(self.plan.fused, Batching):
+            return self.plan.fused
+        state, runner, level = self.state, self.runner, self.refresh.level
+
+        def separate() -> None:
+            state.tokens = {}
+            with self._recording():
+                latent = runner.latent(level)
+                runner.answer(latent, level, call.x, self._timestep(call), call.kwargs)
+            with state.during(Mode.INJECT):
+                self.unet.forward(*call.args, **call.kwargs)
+
+        def fused() -> None:
+            state.tokens = {}
+            extended = self._fuse(call)
+            self.unet.forward(*extended.args, **extended.kwargs)
+
+        try:
+            kind = self._kind_of_call(call.x)
+            return self.plan.fused.fuses(kind, call.x.device, separate, fused)
+        finally:
+            state.mode, state.tokens, self._fused = Mode.OFF, {}, None
+            state.touched.clear()
+
+    def _kind_of_call(self, x: Tensor) -> Hashable:
+        """What decides how long a call takes, as far as it matters for the choice."""
+        return (type(self.unet), x.dtype, x.device, x.shape, self.runner.needs_output)
+
+    def _fuse(self, call: Call) -> Call:
+        """The call with the reference as its last row."""
+        level = self.refresh.level
+        self._fused = self.runner.latent(level)
+        self.state.last, self.state.mode = None, Mode.FUSED
+        row = self.runner.row(self._fused, level, call.x)
+        return add_row(call, row, self._timestep(call), self.runner.reference.conditioning)

@@ -1,0 +1,49 @@
+"""What the reference leaves at the sites: the tokens that the target will see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+
+@dataclass
+class SiteTokens:
+    """The reference in one site, under ``to_k`` and ``to_v``.
+
+    Attributes:
+        inputs: (1, M, C) what the projection was given; kept for a bank, and under a token mask.
+        outputs: (1, M, D) what it answered; projected from `inputs` when absent.
+        arrival: to be called before they are used, where they are still being copied.
+    """
+
+    inputs: dict[str, Tensor] = field(default_factory=dict)
+    outputs: dict[str, Tensor] = field(default_factory=dict)
+    arrival: Callable[[], None] | None = None
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Each one once: keys and values usually share their input."""
+        return iter({id(t): t for t in (*self.inputs.values(), *self.outputs.values())}.values())
+
+    def nbytes(self) -> int:
+        """Bytes of all tensors."""
+        return sum(each.numel() * each.element_size() for each in self.tensors())
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> SiteTokens:
+        """The same with every tensor changed, once."""
+        changed = {id(t): change(t) for t in self.tensors()}
+        return SiteTokens(
+            {which: changed[id(t)] for which, t in self.inputs.items()},
+            {which: changed[id(t)] for which, t in self.outputs.items()},
+        )
+
+    def receive(self) -> None:
+        """Waits until they have arrived."""
+        if self.arrival is not None:
+            self.arrival()
+            self.arrival = None
+
+
+# The reference in each site, by the site's name.
+Tokens = dict[str, SiteTokens]
