@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 
@@ -19,6 +21,14 @@ def allocated_bytes(device: torch.device) -> int:
 def peak_bytes(device: torch.device) -> int:
     """The most that they ever took there since the host reset its counter; 0 elsewhere."""
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
+
+
+def machine_bytes() -> int:
+    """Main memory of the machine; 0 where it cannot be asked (Windows)."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 0
 
 
 def out_of_memory(error: RuntimeError) -> bool:

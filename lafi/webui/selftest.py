@@ -19,12 +19,13 @@ def run(batch: int, stream: str, size: int) -> dict[str, Any]:
         LafiError: when host or checkpoint are not supported.
     """
     host = find_host()
+    unet = host.unet()  # first, so that a missing or unsupported checkpoint has its own error
     generator = torch.Generator().manual_seed(1)
     z0 = host.encode(torch.rand((1, 3, size, size), generator=generator))
     noise = torch.randn(z0.shape, generator=generator).to(z0.device)
     conditioning = host.conditioning("", size, size, z0)
     reference = Reference(z0, noise, conditioning, host.schedule(), host.prediction())
-    test = SelfTest(host.unet(), reference, host.evaluate, host.forward(), stream, batch)
+    test = SelfTest(unet, reference, host.evaluate, host.forward(), stream, batch)
     checks = [asdict(check) | {"passed": check.passed} for check in test.run()]
     return {
         "host": host.name,

@@ -135,7 +135,7 @@ NO_MEMORY = [
 ]
 
 
-@pytest.mark.parametrize("task", [(bank_module, "_stored"), (Prefetch, "bring")])
+@pytest.mark.parametrize("task", [(bank_module, "stored"), (Prefetch, "bring")])
 @pytest.mark.parametrize("error", NO_MEMORY, ids=["gpu", "library", "main memory"])
 def test_without_memory_the_bank_gives_up_and_not_the_picture(monkeypatch, task, error) -> None:
     kept = Bank(10 * SIZE)
@@ -157,9 +157,23 @@ def test_other_errors_are_not_hidden(monkeypatch) -> None:
     def fail(*args: object) -> None:
         raise RuntimeError("shapes differ")
 
-    monkeypatch.setattr(bank_module, "_stored", fail)
+    monkeypatch.setattr(bank_module, "stored", fail)
     with pytest.raises(RuntimeError, match="shapes differ"):
         Bank(10 * SIZE).keep(Key("a", 1.0), recording())
+
+
+def test_nothing_recorded_is_nothing_kept() -> None:
+    bank = Bank(10 * SIZE)
+    bank.keep(Key("a", 1.0), {})
+    assert len(bank) == bank.nbytes == 0
+
+
+@pytest.mark.parametrize(
+    ("machine", "expected"), [(64 * 2**30, 2 * 2**30), (8 * 2**30, 2**30), (0, 2 * 2**30)]
+)
+def test_the_budget_fits_the_machine(monkeypatch, machine: int, expected: int) -> None:
+    monkeypatch.setattr(bank_module, "machine_bytes", lambda: machine)
+    assert bank_module.default_budget(CPU, 0) == expected
 
 
 def test_clear_frees_everything() -> None:

@@ -43,6 +43,32 @@ def test_order_and_values_stay() -> None:
     assert TokenMask(mask)(numbered(6)).flatten().tolist() == [0, 2, 4]
 
 
+@pytest.mark.parametrize("size", [(24, 17), (33, 23), (7, 5), (49, 35)])
+def test_a_layer_of_any_size_keeps_what_lies_in_its_place(size: tuple[int, int]) -> None:
+    mask = torch.zeros(49, 35, dtype=torch.bool)  # Kohya HRFix makes 24 x 17 of it, not 25 x 18
+    mask[20:30, 10:20] = True
+    kept = TokenMask(mask)(numbered(size[0] * size[1]), size).flatten()
+    rows, columns = kept // size[1], kept % size[1]
+    for found, (begin, end), length, whole in (
+        (rows, (20, 30), size[0], 49),
+        (columns, (10, 20), size[1], 35),
+    ):
+        assert abs(int(found.min()) - begin * length / whole) <= 1
+        assert abs(int(found.max()) + 1 - end * length / whole) <= 1
+
+
+def test_a_halving_stays_what_it_was() -> None:
+    mask = torch.rand(49, 35, generator=torch.Generator().manual_seed(1)) > 0.8
+    for size in ((49, 35), (25, 18), (13, 9)):
+        count = size[0] * size[1]
+        assert torch.equal(TokenMask(mask)(numbered(count), size), TokenMask(mask)(numbered(count)))
+
+
+def test_another_number_of_tokens_than_the_layers_is_an_error() -> None:
+    with pytest.raises(LafiError, match="Token merging"):
+        TokenMask(torch.ones(8, 8))(numbered(32), (8, 8))
+
+
 @pytest.mark.parametrize("count", [63, 32, 15])
 def test_a_count_of_no_resolution_is_an_error(count: int) -> None:
     with pytest.raises(LafiError, match=f"layer of {count} tokens") as caught:

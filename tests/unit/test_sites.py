@@ -7,7 +7,15 @@ import itertools
 import pytest
 from torch import nn
 
-from lafi.core.sites import DECODER, ENCODER, MIDDLE, choose_sites, describe_sites, find_sites
+from lafi.core.sites import (
+    DECODER,
+    ENCODER,
+    MIDDLE,
+    check_sites,
+    choose_sites,
+    describe_sites,
+    find_sites,
+)
 from lafi.errors import LafiError
 
 
@@ -104,3 +112,33 @@ def test_an_unsupported_model_is_an_error(model: nn.Module) -> None:
         find_sites(model)
     assert caught.value.code == "unsupported_model"
     assert caught.value.advice
+
+
+class VanillaTemporalModule(nn.Module):
+    """AnimateDiff's."""
+
+
+def test_motion_modules_are_an_error() -> None:
+    model = unet([1], 1, [1, 1])
+    model.input_blocks[0].append(VanillaTemporalModule())
+    with pytest.raises(LafiError, match=r"makes videos.*AnimateDiff") as caught:
+        find_sites(model)
+    assert caught.value.code == "unsupported_unet"
+
+
+def test_something_else_in_place_of_attention_is_an_error() -> None:
+    model = unet([1], 1, [1, 1])
+    model.output_blocks[1][1].transformer_blocks[0].attn1 = nn.Linear(1, 1)
+    with pytest.raises(LafiError, match=r"output_blocks\.1\.1.*attn1") as caught:
+        find_sites(model)
+    assert caught.value.code == "attention_replaced"
+
+
+def test_attention_that_was_replaced_later_is_an_error() -> None:
+    model = unet([1], 1, [1, 1])
+    sites = find_sites(model)
+    check_sites(model, sites)
+    model.output_blocks[1][1].transformer_blocks[0].attn1 = Attention()
+    with pytest.raises(LafiError, match=r"output_blocks\.1\.1") as caught:
+        check_sites(model, sites)
+    assert caught.value.code == "attention_replaced"

@@ -13,6 +13,8 @@ import pytest
 import torch
 
 from lafi.core.replay import transfer
+from lafi.core.replay.bank import Bank
+from lafi.core.replay.key import Key
 from lafi.core.replay.transfer import Prefetch
 from lafi.core.tokens import SiteTokens
 
@@ -110,11 +112,55 @@ def test_what_is_there_already_needs_no_stream(log: list[tuple]) -> None:
     assert log == []
 
 
-def test_where_memory_cannot_be_pinned_ordinary_memory_serves(monkeypatch) -> None:
-    def fail(*args: object, **kwargs: object) -> None:
-        raise RuntimeError("CUDA error: out of memory")
+@pytest.fixture
+def from_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recordings on the CPU stand for those on a GPU."""
+    monkeypatch.setattr(transfer, "ASYNCHRONOUS", ("cpu",))
 
-    monkeypatch.setattr(torch, "empty_like", fail)
-    given = torch.arange(3.0)
-    kept = transfer.to_main_memory(given)
-    assert torch.equal(kept, given)
+
+def blocks(tokens: dict[str, SiteTokens]) -> set[int]:
+    """Addresses of the memory blocks that a recording lies in."""
+    return {t.untyped_storage().data_ptr() for each in tokens.values() for t in each.tensors()}
+
+
+def test_a_recording_in_main_memory_is_one_block(from_gpu: None) -> None:
+    given = {
+        "first": SiteTokens({"keys": torch.arange(21.0).half().view(1, 7, 3)}),
+        "second": SiteTokens({}, {"keys": torch.ones(1, 2, 5), "values": torch.zeros(1, 2, 5)}),
+    }
+    kept = transfer.stored(given, CPU)
+    assert len(blocks(kept)) == 1
+    for site, each in given.items():
+        for a, b in zip(each.tensors(), kept[site].tensors(), strict=True):
+            assert torch.equal(a, b)
+            assert a.dtype == b.dtype
+
+
+@pytest.mark.parametrize(("numbers", "taken"), [(16, 64), (17, 128), (40, 256), (64, 256)])
+def test_what_pinned_memory_really_takes_is_counted(
+    from_gpu: None, numbers: int, taken: int
+) -> None:
+    given = {"site": SiteTokens({"keys": torch.zeros(1, numbers, 1)})}
+    assert transfer.stored_bytes(given, CPU) == taken
+    bank = Bank(taken, "cpu")
+    bank.keep(Key("a", 1.0), given)
+    assert bank.nbytes == taken
+    smaller = Bank(taken - 1, "cpu")
+    smaller.keep(Key("a", 1.0), given)
+    assert len(smaller) == 0
+
+
+def test_where_memory_cannot_be_pinned_ordinary_memory_serves(
+    monkeypatch: pytest.MonkeyPatch, from_gpu: None
+) -> None:
+    empty = torch.empty
+
+    def limited(*size: int, pin_memory: bool = False, **options: object) -> torch.Tensor:
+        if pin_memory:
+            raise RuntimeError("CUDA error: out of memory")
+        return empty(*size, **options)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(torch, "empty", limited)
+    given = {"site": SiteTokens({"keys": torch.arange(3.0)})}
+    kept = transfer.stored(given, CPU)
+    assert torch.equal(kept["site"].inputs["keys"], torch.arange(3.0))

@@ -10,23 +10,33 @@ import logging
 from collections import Counter, OrderedDict
 from collections.abc import Collection, Hashable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 
-from ..memory import free_bytes, out_of_memory
+from ..memory import free_bytes, machine_bytes, out_of_memory
 from ..tokens import SiteTokens, Tokens
 from .key import Key
-from .transfer import Prefetch, to_main_memory
+from .transfer import Prefetch, free_pinned, stored, stored_bytes
 
 log = logging.getLogger("LAFI")
 
 MIB = 2**20
-# Enough for about 20 evaluations of SDXL at 1024x1024 in half precision.
-CPU_BUDGET = 2048 * MIB
+# Enough for about 20 evaluations of SDXL at 1024x1024 in half precision; less on a small machine.
+CPU_BUDGET, MACHINE_SHARE = 2048 * MIB, 1 / 8
 GPU_SHARE, GPU_FREE = 0.3, 0.5
 # What one run's keys and values may take of the budget, for the bank to choose them by itself:
 # room for ten references. To record one of them anew costs forty times what they save.
 PROJECTED_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A recording, where it lies, and the bytes that it really takes there."""
+
+    tokens: Tokens
+    place: torch.device
+    nbytes: int
 
 
 class Bank:
@@ -52,7 +62,7 @@ class Bank:
         projected: bool | None = None,
     ) -> None:
         self.budget, self.place, self.projected = budget, place, projected
-        self._recordings: OrderedDict[Key, Tokens] = OrderedDict()
+        self._recordings: OrderedDict[Key, _Kept] = OrderedDict()
         self._held: Counter[str] = Counter()  # bytes by type of device
         self._prefetch = Prefetch()
 
@@ -71,11 +81,11 @@ class Bank:
         on its way to main memory.
         """
         recording = self._recordings.get(key)
-        if recording is None or not all(site in recording for site in sites):
+        if recording is None or not all(site in recording.tokens for site in sites):
             return None
         self._recordings.move_to_end(key)
         with self._bearing_no_memory("bring back"):
-            return self._prefetch.bring({site: recording[site] for site in sites}, device)
+            return self._prefetch.bring({site: recording.tokens[site] for site in sites}, device)
         return None
 
     def keep(self, key: Key, tokens: Tokens, count: int = 1) -> None:
@@ -86,22 +96,27 @@ class Bank:
         Args:
             count: how many recordings of this size the run is going to make.
         """
-        device = _device(tokens)
+        if not tokens:
+            return
         present = self._take(key)
-        place = _device(present) if present else self._place(device)
+        place = present.place if present else self._place(_device(tokens))
         budget = self._budget(place)
         wanted = self._wanted(tokens, budget / count)
-        if not self._make_room(_size(present | wanted), budget, key.series, place):
+        if present:
+            wanted = {site: each for site, each in wanted.items() if site not in present.tokens}
+        size = stored_bytes(wanted, place) + (present.nbytes if present else 0)
+        if not wanted or not self._make_room(size, budget, key.series, place):
             self._put(key, present)
             return
         with self._bearing_no_memory("keep"):
-            kept = {site: _stored(each, place) for site, each in wanted.items()}
-            self._put(key, present | kept)
+            kept = stored(wanted, place)
+            self._put(key, _Kept(kept | present.tokens if present else kept, place, size))
 
     def clear(self) -> None:
         """Frees everything."""
         self._recordings.clear()
         self._held.clear()
+        free_pinned()
 
     @contextmanager
     def _bearing_no_memory(self, task: str) -> Iterator[None]:
@@ -114,15 +129,15 @@ class Bank:
             log.warning("no memory to %s the reference's recordings; the bank is emptied.", task)
             self.clear()
 
-    def _put(self, key: Key, recording: Tokens) -> None:
+    def _put(self, key: Key, recording: _Kept | None) -> None:
         if recording:
             self._recordings[key] = recording
-            self._held[_device(recording).type] += _size(recording)
+            self._held[recording.place.type] += recording.nbytes
 
-    def _take(self, key: Key) -> Tokens:
-        recording = self._recordings.pop(key, {})
+    def _take(self, key: Key) -> _Kept | None:
+        recording = self._recordings.pop(key, None)
         if recording:
-            self._held[_device(recording).type] -= _size(recording)
+            self._held[recording.place.type] -= recording.nbytes
         return recording
 
     def _make_room(self, size: int, budget: int, series: Hashable, place: torch.device) -> bool:
@@ -130,9 +145,9 @@ class Bank:
         if self._held[place.type] + size <= budget:
             return True
         there = {
-            key: _size(each)
+            key: each.nbytes
             for key, each in self._recordings.items()
-            if _device(each).type == place.type
+            if each.place.type == place.type
         }
         others = [key for key in there if key.series != series]
         needless = self._held[place.type] + size - sum(there[key] for key in others)
@@ -166,7 +181,8 @@ class Bank:
 def default_budget(device: torch.device, held: int) -> int:
     """Bytes that a bank on `device` may hold, of which it holds `held`: adapts to the machine."""
     if device.type != "cuda":
-        return CPU_BUDGET
+        machine = machine_bytes()
+        return min(CPU_BUDGET, int(machine * MACHINE_SHARE)) if machine else CPU_BUDGET
     return max(int((free_bytes(device) + held) * GPU_SHARE), CPU_BUDGET)
 
 
@@ -176,8 +192,3 @@ def _size(recording: Tokens) -> int:
 
 def _device(tokens: Tokens) -> torch.device:
     return next(next(iter(tokens.values())).tensors()).device
-
-
-def _stored(tokens: SiteTokens, place: torch.device) -> SiteTokens:
-    # A clone, since a view would keep the whole activation that it was cut from.
-    return tokens.mapped(lambda t: t.clone() if t.device.type == place.type else to_main_memory(t))

@@ -51,11 +51,63 @@ def _receive(tensors: list[Tensor], device: torch.device, event: cuda.Event) -> 
         each.record_stream(computing)
 
 
-def to_main_memory(tensor: Tensor) -> Tensor:
-    """A copy in pinned memory, on its way on the tensor's current stream: only that stream, or one
-    that waits for it, may read it."""
+def stored(tokens: Tokens, place: torch.device) -> Tokens:
+    """Copies to keep in a place: as they are, or, from a GPU in main memory, in one pinned block.
+
+    Such copies are on their way on the current stream: only that stream, or one that waits for it,
+    may read them.
+    """
+    if not _packs(tokens, place):
+        # A clone, since a view would keep the whole activation that it was cut from.
+        return {site: each.mapped(lambda t: t.clone()) for site, each in tokens.items()}
+    block = _block(_packed_bytes(tokens))
+    end = 0
+
+    def put(tensor: Tensor) -> Tensor:
+        nonlocal end
+        size = tensor.numel() * tensor.element_size()
+        part = block[end : end + size].view(tensor.dtype).view(tensor.shape)
+        end += _aligned(size)
+        return part.copy_(tensor, non_blocking=True)
+
+    return {site: each.mapped(put) for site, each in tokens.items()}
+
+
+def stored_bytes(tokens: Tokens, place: torch.device) -> int:
+    """What `stored` takes there."""
+    if not _packs(tokens, place):
+        return sum(each.nbytes() for each in tokens.values())
+    # PyTorch rounds a pinned block up to a power of two.
+    return 1 << (_packed_bytes(tokens) - 1).bit_length()
+
+
+def free_pinned() -> None:
+    """Gives blocks of pinned memory that nobody uses back to the system, where PyTorch can."""
+    empty = getattr(torch._C, "_host_emptyCache", None)
+    if empty is not None and cuda.is_available():
+        empty()
+
+
+def _packs(tokens: Tokens, place: torch.device) -> bool:
+    return place.type == "cpu" and any(
+        each.device.type in ASYNCHRONOUS for site in tokens.values() for each in site.tensors()
+    )
+
+
+def _packed_bytes(tokens: Tokens) -> int:
+    return sum(
+        _aligned(each.numel() * each.element_size())
+        for site in tokens.values()
+        for each in site.tensors()
+    )
+
+
+def _aligned(size: int) -> int:
+    return -(-size // 64) * 64
+
+
+def _block(size: int) -> Tensor:
     try:
-        pinned = torch.empty_like(tensor, device="cpu", pin_memory=True)
+        return torch.empty(size, dtype=torch.uint8, pin_memory=True)
     except RuntimeError:  # systems limit pinned memory; ordinary memory serves, a little slower
-        return tensor.cpu()
-    return pinned.copy_(tensor, non_blocking=True)
+        return torch.empty(size, dtype=torch.uint8)

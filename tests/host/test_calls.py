@@ -1,0 +1,316 @@
+"""Single calls of the UNet as others make them: tiles, chosen rows, replaced layers, autocast."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from demo.host import cond_rows_first
+from lafi.core.attention import Rows, weighted_attention
+from lafi.core.mask import TokenMask
+from lafi.core.replay.bank import Bank
+from lafi.core.replay.key import Replay
+from lafi.errors import LafiError
+
+from .harness import SCHEDULE, SIDE, TOLERANCE, Case
+
+# ---- rows -------------------------------------------------------------------------------------
+
+
+class Waiting(TorchDispatchMode):
+    """Notes what would make a GPU wait for the CPU: values that are read, masks as indices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        name = func.overloadpacket.__name__
+        indices = [each for each in args[1:2] if isinstance(each, list | tuple)]
+        masks = any(isinstance(t, Tensor) and t.dtype == torch.bool for i in indices for t in i)
+        if name in ("_local_scalar_dense", "nonzero", "is_nonzero") or masks:
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+KINDS = {
+    "cond first": [True, True, False, False],
+    "cond last": [False, False, True, True],
+    "tiles": [False, True, False, True],
+}
+
+
+@pytest.mark.parametrize("kinds", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("strength", [1, 2])
+def test_chosen_rows_never_wait(sd1: Case, kinds: list[bool], strength: float) -> None:
+    target = sd1.target(4)
+    plain = sd1.plain(target)
+    every = sd1.injected(target, sd1.reference(), strength=strength)
+    plan = {"positive_only": True, "strength": strength}
+    with sd1.session(sd1.reference(), **plan) as session:
+        session.begin(0, 4, target.sigma, lambda rows, _: kinds)
+        first = sd1.plain(target)
+        with Waiting() as waiting:  # the recording is there now
+            answer = sd1.plain(target)
+    assert waiting.found == []
+    assert torch.equal(answer, first)
+    for row, kind in enumerate(kinds):
+        if kind:
+            torch.testing.assert_close(answer[row], every[row], **TOLERANCE)
+        else:
+            assert torch.equal(answer[row], plain[row])
+
+
+def test_rows_side_by_side_are_slices_and_others_are_indices() -> None:
+    split = Rows.of(KINDS["cond last"], torch.device("cpu"))
+    assert (split.inject, split.others) == (slice(2, 4), slice(0, 2))
+    mixed = Rows.of(KINDS["tiles"], torch.device("cpu"))
+    assert isinstance(mixed.inject, Tensor)
+    assert mixed.inject.tolist() == [1, 3]
+    merged = mixed.merge(torch.tensor([[1.0], [3.0]]), torch.tensor([[0.0], [2.0]]))
+    assert merged.flatten().tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_call_without_cond_rows_stays_plain(sd1: Case, fused: bool) -> None:
+    target = sd1.target(2)
+    plain = sd1.plain(target)
+    with sd1.session(sd1.reference(), positive_only=True, fused=fused) as session:
+        session.begin(0, 1, target.sigma, lambda rows, _: [False] * rows)
+        assert torch.equal(sd1.plain(target), plain)
+        assert session.report.injected == 0
+        session._row_kinds = lambda rows, _: [True] * rows
+        assert not torch.equal(sd1.plain(target), plain)
+        assert session.report.injected == 1
+
+
+# ---- attention --------------------------------------------------------------------------------
+
+
+class Attention(nn.Module):
+    """One head whose projections pass everything on."""
+
+    heads = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.to_q = self.to_out = nn.Identity()
+        self.to_k = self.to_v = Appending()
+
+
+class Appending(nn.Module):
+    """A projection with the reference's token behind it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x, torch.full_like(x[:, :1], 0.25)], 1)
+
+
+def test_upcast_holds_where_the_host_autocasts() -> None:
+    x = torch.randn(1, 5, 8, generator=torch.Generator().manual_seed(0))
+    precise = weighted_attention(Attention(), x, strength=2)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = weighted_attention(Attention(), x, strength=2)
+        upcast = weighted_attention(Attention(), x, strength=2, upcast=True)
+    assert torch.equal(upcast, precise)
+    assert not torch.equal(rounded, precise)
+
+
+def test_values_of_their_own() -> None:
+    x = torch.randn(1, 5, 8, generator=torch.Generator().manual_seed(0))
+    value = torch.randn(1, 5, 8, generator=torch.Generator().manual_seed(1))
+    attention = Attention()
+    answer = weighted_attention(attention, x, x, value, strength=3)
+    keys, values = attention.to_k(x), attention.to_v(value)
+    logits = x @ keys.transpose(1, 2) / math.sqrt(8)
+    logits[..., -1] += math.log(3)
+    torch.testing.assert_close(answer, torch.softmax(logits, -1) @ values)
+    assert not torch.allclose(answer, weighted_attention(attention, x, x, strength=3))
+
+
+# ---- tiles ------------------------------------------------------------------------------------
+
+
+def large(case: Case, height: int, width: int, **changes: Any) -> Any:
+    """A reference as large as a picture that is made in tiles."""
+    generator = torch.Generator().manual_seed(4)
+    z0, noise = torch.randn(2, 1, 4, height, width, generator=generator)
+    return replace(case.reference(), z0=z0, noise=noise, **changes)
+
+
+@pytest.mark.parametrize(("size", "fitted"), [
+    ((SIDE * 4, SIDE * 4), (SIDE, SIDE)),
+    ((SIDE * 2, SIDE * 8), (8, 32)),
+    ((SIDE, SIDE), (SIDE, SIDE)),
+    ((SIDE // 2, SIDE), (SIDE // 2, SIDE)),
+], ids=str)  # fmt: skip
+@pytest.mark.parametrize("plan", [{}, {"fused": True}, {"stream": "inversion"}], ids=str)
+def test_among_tiles_the_reference_is_as_large_as_a_tile(
+    sd1: Case, size: tuple[int, int], fitted: tuple[int, int], plan: dict[str, Any]
+) -> None:
+    mask = torch.zeros(size, dtype=torch.bool)
+    mask[:, : size[1] // 2] = True
+    seen: set[tuple[int, int]] = set()
+
+    def watch(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        seen.add(tuple(args[0].shape[-2:]))
+
+    with sd1.unet.input_blocks[0].register_forward_pre_hook(watch):
+        for masked in (False, True):
+            changes = {"mask": TokenMask(mask)} if masked else {}
+            with sd1.session(large(sd1, *size, **changes), **plan) as session:
+                session.begin(0, 4, 2.0, cond_rows_first)
+                tiles = [sd1.plain(sd1.target(2, 2.0, seed=seed)) for seed in (1, 2)]
+                assert tuple(session.reference_latent().shape[-2:]) == fitted
+                report = session.report
+            assert (report.recorded, report.injected) == (1, 1)
+            assert all(tile.isfinite().all() for tile in tiles)
+    assert seen == {(SIDE, SIDE), fitted}
+
+
+def test_the_noise_stays_white_and_the_picture_stays_the_picture(sd1: Case) -> None:
+    reference = large(sd1, 64, 128)
+    flat = replace(reference, z0=torch.full_like(reference.z0, 3.0)).fitting(32, 32)
+    assert tuple(flat.z0.shape) == tuple(flat.noise.shape) == (1, 4, 24, 48)
+    torch.testing.assert_close(flat.z0, torch.full_like(flat.z0, 3.0))
+    assert abs(float(flat.noise.std()) - 1) < 0.05
+    assert reference.fitting(64, 128) is reference
+
+
+# ---- what others have made of the UNet --------------------------------------------------------
+
+
+def state(case: Case) -> list[int]:
+    return [len(module._forward_hooks) for module in case.unet.modules()]
+
+
+def refused(case: Case, target: Any, **plan: Any) -> LafiError:
+    with case.session(case.reference(), **plan) as session:
+        session.begin(0, 1, 2.0, cond_rows_first)
+        with pytest.raises(LafiError) as caught:
+            case.plain(target)
+    return caught.value
+
+
+def test_more_channels_than_the_reference_has_are_refused(sd1: Case) -> None:
+    target = sd1.target()
+    before, plain = state(sd1), sd1.plain(target)
+    more = replace(target, latent=torch.cat([target.latent, target.latent], 1))  # as IC-Light does
+    error = refused(sd1, more)
+    assert (error.code, "8 channels" in str(error)) == ("unsupported_model", True)
+    assert state(sd1) == before
+    assert torch.equal(sd1.plain(target), plain)
+
+
+def test_a_layer_that_was_replaced_after_the_start_is_refused(sd1: Case) -> None:
+    target = sd1.target()
+    plain = sd1.plain(target)
+    site = sd1.sites[-1]
+    block: Any = sd1.unet.get_submodule(site.name.removesuffix(".attn1"))
+    with sd1.session(sd1.reference()) as session:
+        session.begin(0, 1, 2.0, cond_rows_first)
+        block.attn1 = nn.Identity()  # as Forge's object patches do when the model is loaded
+        try:
+            with pytest.raises(LafiError, match="replaced the attention") as caught:
+                sd1.plain(target)
+        finally:
+            block.attn1 = site.module
+    assert caught.value.code == "attention_replaced"
+    assert torch.equal(sd1.plain(target), plain)
+
+
+@pytest.mark.parametrize("plan", [{}, {"strength": 2}, {"positive_only": True}], ids=str)
+def test_a_site_that_was_not_recorded_is_refused_whatever_the_strength(
+    sd1: Case, plan: dict[str, Any]
+) -> None:
+    target = sd1.target()
+    with sd1.session(sd1.reference(), refresh=2, **plan) as session:
+        session.begin(0, 4, 2.0, cond_rows_first)
+        sd1.plain(target)
+        del session._state.tokens[sd1.sites[-1].name]
+        session.begin(1, 4, 2.0, cond_rows_first)
+        with pytest.raises(LafiError, match=r"attn1") as caught:
+            sd1.plain(target)
+    assert caught.value.code == "attention_replaced"
+
+
+@pytest.mark.parametrize("banked", [False, True])
+def test_a_unet_that_never_calls_its_layers_is_counted_as_it_is(
+    sd1: Case, monkeypatch: pytest.MonkeyPatch, banked: bool
+) -> None:
+    monkeypatch.setattr(type(sd1.unet), "forward", lambda self, x, *args, **kwargs: x)
+    bank = Bank()
+    replay = Replay(bank, lambda: "model") if banked else None
+    with sd1.session(sd1.reference(), replay=replay) as session:
+        session.begin(0, 1, 2.0, cond_rows_first)
+        sd1.plain(sd1.target())
+        report = session.report
+    assert (report.recorded, report.injected, report.sites, len(bank)) == (0, 0, [], 0)
+
+
+# ---- the bank's key ---------------------------------------------------------------------------
+
+
+def recordings(case: Case, bank: Bank, identity: Any, **begin: Any) -> tuple[int, int]:
+    """(recorded, replayed) of one evaluation."""
+    with case.session(case.reference(), replay=Replay(bank, identity)) as session:
+        session.begin(0, 4, 2.0, cond_rows_first, **begin)
+        case.plain(case.target())
+        return session.report.recorded, session.report.replayed
+
+
+def test_the_identity_is_asked_in_the_call(sd1: Case) -> None:
+    bank, now = Bank(), ["before"]
+    with sd1.session(sd1.reference(), replay=Replay(bank, lambda: now[0])) as session:
+        session.begin(0, 4, 2.0, cond_rows_first)
+        now[0] = "a script that ran later has patched the UNet"
+        sd1.plain(sd1.target())
+    assert recordings(sd1, bank, lambda: "before") == (1, 0)
+    assert recordings(sd1, bank, lambda: now[0]) == (0, 1)
+
+
+def test_what_cannot_be_known_is_never_kept(sd1: Case) -> None:
+    bank = Bank()
+    assert [recordings(sd1, bank, lambda: None) for _ in range(2)] == [(1, 0), (1, 0)]
+    assert len(bank) == 0
+
+
+def test_an_adaptive_sampler_keeps_nothing(sd1: Case) -> None:
+    bank = Bank()
+    assert [recordings(sd1, bank, lambda: "", adaptive=True) for _ in range(2)] == [(1, 0)] * 2
+    assert len(bank) == 0
+
+
+def test_the_rounded_timestep_is_part_of_the_key(sd1: Case) -> None:
+    bank, exact = Bank(), SCHEDULE.timestep(2.0)
+    assert exact != round(exact)
+
+    def recorded(timestep: float) -> tuple[int, int]:
+        target = sd1.target()
+        with (
+            sd1.session(sd1.reference(), replay=Replay(bank, lambda: "")) as session,
+            torch.no_grad(),
+        ):
+            session.begin(0, 4, 2.0, cond_rows_first)
+            levels = torch.full((2,), timestep)
+            sd1.unet(target.latent, levels, context=target.context)
+            return session.report.recorded, session.report.replayed
+
+    assert [recorded(exact), recorded(exact)] == [(1, 0), (0, 1)]
+    assert [recorded(round(exact)), recorded(round(exact))] == [(1, 0), (0, 1)]
+
+
+def test_a_session_holds_none_of_the_models_weights(sd1: Case) -> None:
+    with sd1.session(sd1.reference(), replay=Replay(Bank(), lambda: "")) as session:
+        held = [*vars(session).values(), *vars(session._recorder).values()]
+        parameters = set(map(id, sd1.unet.parameters()))
+        for each in held:
+            parts = each if isinstance(each, list | tuple | set) else [each]
+            assert parameters.isdisjoint(map(id, parts))
