@@ -3,7 +3,7 @@
 from modules import patches, script_callbacks, scripts
 from modules.sd_samplers_common import Sampler
 
-from lafi.webui import api, infotext, logs, options, run, ui, xyz
+from lafi.webui import api, infotext, kept, logs, options, request, run, sampling, ui, xyz
 
 logs.set_up()
 options.register()
@@ -29,6 +29,11 @@ class LafiScript(scripts.Script):
         if current is not None and latent is not None:
             current.prepare(*latent.shape[-2:])
 
+    def postprocess_batch(self, p, *args, **kwargs):
+        current = run.run_of(p)
+        if current is not None:
+            current.write_infotext()
+
     def postprocess(self, p, processed, *args):
         current = run.run_of(p)
         if current is not None:
@@ -42,21 +47,25 @@ def before_evaluation(params):
 
 
 def model_loaded(model):
-    run.bank.clear()
+    kept.clear()
 
 
-def patch_sampler():
-    patches.patch(__name__, Sampler, "launch_sampling", run.guard(Sampler.launch_sampling))
+def patch(owner, name, guard):
+    patches.patch(__name__, owner, name, guard(getattr(owner, name)))
+    script_callbacks.on_script_unloaded(lambda: patches.undo(__name__, owner, name))
 
 
-def unpatch_sampler():
-    patches.undo(__name__, Sampler, "launch_sampling")
+def app_started(demo, app):
+    if api.register(app):
+        # Not at the top: the host's API wants the whole host to be there.
+        from modules.api.api import Api
+
+        patch(Api, "init_script_args", request.guard)
 
 
-patch_sampler()
-script_callbacks.on_script_unloaded(unpatch_sampler)
+patch(Sampler, "launch_sampling", sampling.guard)
 script_callbacks.on_cfg_denoiser(before_evaluation)
 script_callbacks.on_model_loaded(model_loaded)
 script_callbacks.on_before_ui(xyz.register)
 script_callbacks.on_infotext_pasted(infotext.on_infotext_pasted)
-script_callbacks.on_app_started(api.register)
+script_callbacks.on_app_started(app_started)

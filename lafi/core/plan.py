@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +31,7 @@ class Plan:
             `Batching` does it where that is faster.
         context_hook: the host's own treatment of a context before to_k and to_v.
         upcast: compute weighted attention in float32.
+        progress: see `ReferenceRunner`.
     """
 
     sites: tuple[Site, ...]
@@ -41,6 +43,7 @@ class Plan:
     fused: bool | Batching = False
     context_hook: ContextHook | None = None
     upcast: bool = False
+    progress: Callable[[int, int], None] = lambda done, total: None
 
     def estimate(self, unet: nn.Module, height: int, width: int) -> int:
         """Bytes of the reference's keys and values at a latent size; no mask assumed."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -23,6 +25,8 @@ from .stream import (
     clean_latent,
     scale_input,
 )
+
+Progress = Callable[[int, int], None]
 
 # What every UNet's latent sizes are divided by, so that its levels fit together.
 CELLS = 8
@@ -109,13 +113,20 @@ class ReferenceRunner:
         reference: the reference stream's material.
         kind: noise, inversion or denoise.
         forward: the UNet without hooks.
+        progress: told before each evaluation that an inversion makes by itself, and after them all,
+            how many are done and of how many; what it raises ends the pass.
     """
 
     def __init__(
-        self, unet: nn.Module, reference: Reference, kind: str, forward: UNetForward
+        self,
+        unet: nn.Module,
+        reference: Reference,
+        kind: str,
+        forward: UNetForward,
+        progress: Progress = lambda done, total: None,
     ) -> None:
         self.unet, self.reference, self.kind = unet, reference, kind
-        self._forward = forward
+        self._forward, self._progress = forward, progress
         self._stream: ReferenceStream | None = None
         # Where an inversion's path ends: level and number of evaluations of the run.
         self._path: tuple[float, int] | None = None
@@ -183,16 +194,20 @@ class ReferenceRunner:
         elif self.kind == "denoise":
             self._stream = DenoiseStream(z0, noise)
         else:
+            assert self._path is not None
+            levels = reference.schedule.levels(*self._path)
+            steps = itertools.count()
 
             def denoise(latent: Tensor, sigma: float) -> Tensor:
+                self._progress(next(steps), len(levels))
                 # Fractional, also where the sampler itself counts in whole timesteps.
                 level = reference.schedule.timestep(sigma)
                 timestep = torch.full((1,), level, device=timesteps.device)
                 output = self.answer(latent, sigma, x, timestep, kwargs)
                 return clean_latent(latent, sigma, output, reference.prediction)
 
-            assert self._path is not None
-            self._stream = InversionStream(z0, denoise, reference.schedule.levels(*self._path))
+            self._stream = InversionStream(z0, denoise, levels)
+            self._progress(len(levels), len(levels))
 
     def latent(self, sigma: float) -> Tensor:
         """The latent (1, C, h, w) at a noise level, in variance-exploding form."""

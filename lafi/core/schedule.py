@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ..errors import LafiError
+
 # Into how many parts an adaptive sampler's run is divided.
 POSITIONS = 1000
 
@@ -34,6 +36,22 @@ class Window:
         """In how many of `total` evaluations, from `first` to before `end`, injection is on."""
         end = total if end is None else min(end, total)
         return sum(self.contains(index, total) for index in range(first, end))
+
+    def require(self, total: int) -> int:
+        """`count` of a whole run.
+
+        Raises:
+            LafiError: `empty_window`, if it is none.
+        """
+        count = self.count(total)
+        if not count:
+            raise LafiError(
+                "empty_window",
+                f"none of the run's {total} model evaluations lies between start "
+                f"{self.start:g} % and cutoff {self.cutoff:g} %.",
+                "Widen the window, or raise the number of steps.",
+            )
+        return count
 
 
 def _boundary(percent: float, total: int) -> int:

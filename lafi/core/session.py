@@ -13,7 +13,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..errors import LafiError
 from .attention import Rows
 from .batching import Call
 from .hooks import Mode, PassState, SiteHook
@@ -58,7 +57,7 @@ class Session:
             upcast=plan.upcast,
             keep_inputs=replay is not None,
         )
-        self._runner = ReferenceRunner(unet, reference, plan.stream, forward)
+        self._runner = ReferenceRunner(unet, reference, plan.stream, forward, plan.progress)
         self._recorder = Recorder(unet, self._runner, plan, self._state, report, replay)
         self._handles: list[Any] = []
         self._row_kinds: RowKinds = _all_positive
@@ -90,7 +89,7 @@ class Session:
             position, total = self._progress.position(sigma), POSITIONS
         window = self.plan.window
         if not self.report.evaluations:
-            self._check_window(total)
+            self._recorder.expected = window.require(total)
         self.report.evaluations += 1
         served = window.count(total, position, position + self.plan.refresh)
         self._recorder.begin(index, sigma, total, served, adaptive)
@@ -137,17 +136,6 @@ class Session:
         self._state.mode = Mode.OFF
         self._state.rows = None
         self._recorder.drop()
-
-    def _check_window(self, total: int) -> None:
-        window = self.plan.window
-        self._recorder.expected = window.count(total)
-        if not self._recorder.expected:
-            raise LafiError(
-                "empty_window",
-                f"none of the run's {total} model evaluations lies between start "
-                f"{window.start:g} % and cutoff {window.cutoff:g} %.",
-                "Widen the window, or raise the number of steps.",
-            )
 
     def _before_call(
         self, unet: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]

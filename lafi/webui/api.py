@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from fastapi import Body, FastAPI
+from fastapi import Body, FastAPI, HTTPException
 from modules import call_queue, shared
 
 from .. import __version__
 from ..errors import LafiError, invalid, invalid_fields, problem
 from ..kinds import Integer, Kind
 from ..settings import BY_NAME, schema, validate
-from . import http, run, selftest
+from . import http, kept, selftest
 from .images import CELL, open_picture
+from .reports import KEPT
 
 log = logging.getLogger("LAFI")
 
@@ -27,15 +28,15 @@ SELF_TEST: dict[str, tuple[Kind, Any]] = {
 }
 
 
-def register(_demo: Any, app: FastAPI) -> None:
-    """Adds the routes, behind the host's own password; the host's ``on_app_started`` callback.
+def register(app: FastAPI) -> bool:
+    """Adds the routes, behind the host's own password; whether there are any.
 
     Without the host's API there are none: the page does not need them.
     """
     host_routes = [each for each in app.routes if getattr(each, "path", None) == HOST_ROUTE]
     if not host_routes:
         log.debug("the WebUI runs without its API, so LAFI has no routes either.")
-        return
+        return False
     for method, path, endpoint in (
         ("GET", "version", version),
         ("GET", "schema", schema),
@@ -51,6 +52,7 @@ def register(_demo: Any, app: FastAPI) -> None:
             dependencies=host_routes[0].dependencies,
             response_model=None,
         )
+    return True
 
 
 def version() -> dict[str, str]:
@@ -58,14 +60,18 @@ def version() -> dict[str, str]:
     return {"version": __version__}
 
 
-def last_run() -> dict[str, Any]:
-    """What the latest finished run really did; empty before the first."""
-    return run.last_run
+def last_run(id: str | None = None) -> dict[str, Any]:  # noqa: A002 (the address's own word)
+    """What a finished run really did: the latest, empty before the first, or the one that a
+    picture's infotext names."""
+    report = kept.reports.latest() if id is None else kept.reports.find(id)
+    if report is None:
+        raise HTTPException(404, f"no run {id!r} among the latest {KEPT} of this WebUI's session")
+    return report
 
 
 def clear_bank() -> dict[str, int]:
     """Forgets all recordings; says how many bytes that freed."""
-    return {"freed": run.forget()}
+    return {"freed": kept.forget()}
 
 
 def check(fields: Any = Body(None)) -> Any:  # noqa: B008 (FastAPI reads it there)

@@ -16,6 +16,9 @@ log = logging.getLogger("LAFI")
 PREFIX = "LAFI "
 REFERENCE = PREFIX + "reference"
 VERSION = PREFIX + "version"
+RUN = PREFIX + "run"
+ERROR = PREFIX + "error"
+INNER_ERROR = PREFIX + "inner error"
 STORED = tuple(field for field in FIELDS if field.stored)
 NOTHING_SAID = "The pasted text says nothing of LAFI: its settings stay as they are."
 
@@ -28,8 +31,13 @@ def describe(settings: LafiSettings, reference_hash: str) -> dict[str, str]:
     return {REFERENCE: reference_hash, **written, VERSION: __version__}
 
 
+def without(params: Mapping[str, Any]) -> dict[str, Any]:
+    """A dict of its own, without LAFI's keys: copies of a request share one."""
+    return {key: value for key, value in params.items() if not key.startswith(PREFIX)}
+
+
 def clear(params: dict[str, Any]) -> None:
-    """Removes LAFI's keys: X/Y/Z cells and nested runs share one dict of parameters."""
+    """Removes LAFI's keys."""
     for key in [key for key in params if key.startswith(PREFIX)]:
         del params[key]
 

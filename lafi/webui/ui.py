@@ -13,7 +13,7 @@ from .. import __version__
 from ..errors import LafiError
 from ..kinds import Image
 from ..settings import BY_NAME, FIELDS, PRESET_FIELDS, PRESETS, Field, preset
-from . import infotext, run, status
+from . import infotext, kept, status
 from .decode import decode
 
 GRADIO = int(gr.__version__.split(".")[0])
@@ -174,4 +174,4 @@ def _picture_from_gallery(data: str) -> tuple[Any, str]:
 
 
 def _forget() -> str:
-    return f"{run.forget() / 2**20:.0f} MiB of recorded reference tokens freed."
+    return f"{kept.forget() / 2**20:.0f} MiB of recorded reference tokens freed."

@@ -53,7 +53,7 @@ class WebUI:
         sd_models.model_data.sd_model = CHECKPOINTS[kind]()
         self.module = load_script()
         self.script = self.module.LafiScript()
-        self.run = self.module.run
+        self.kept = self.module.kept
         self.runner = scripts.ScriptRunner()
         self.runner.add(self.script, 0)
         self.script.args_to = 1
@@ -96,6 +96,11 @@ class WebUI:
         """Pictures with the reference and otherwise LAFI's defaults."""
         return self.txt2img({"image": reference()}, **fields)
 
+    @property
+    def last_run(self) -> dict[str, Any]:
+        """The report of the run that ended last."""
+        return self.kept.reports.latest()
+
     def swallowed(self) -> list[BaseException]:
         """What hooks raised and the host swallowed."""
         return list(errors.exception_records)
@@ -106,7 +111,7 @@ class WebUI:
         script_callbacks.callbacks.clear()
         scripts.scripts_data.clear()
         errors.exception_records.clear()
-        self.run.bank.clear()
+        self.kept.clear()
         sd_models.model_data.sd_model = None
         shared.reset()
         gc.collect()

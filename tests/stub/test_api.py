@@ -36,7 +36,7 @@ def lafi_routes(app: FastAPI) -> dict[str, Any]:
     """LAFI's routes as the script adds them."""
     from lafi.webui import api
 
-    api.register(None, app)
+    api.register(app)
     ours = [each for each in app.routes if each.path.startswith("/lafi/")]
     return {f"{method} {each.path}": each for each in ours for method in each.methods}
 

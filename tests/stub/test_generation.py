@@ -12,7 +12,7 @@ def test_the_reference_changes_the_picture_and_nothing_is_left(webui: WebUI) -> 
     plain = webui.txt2img().latents[0]
     made = webui.injected()
     assert not torch.equal(made.latents[0], plain)
-    assert webui.run.last_run["passes"][0]["injected"] == 4
+    assert webui.last_run["passes"][0]["injected"] == 4
     assert "LAFI version" in made.infotexts[0]
     assert torch.equal(webui.txt2img().latents[0], plain)
     assert webui.swallowed() == []

@@ -78,8 +78,7 @@ def answer(host: WebUI, args: list[Any]) -> tuple[int, Any]:
         scripts=host.runner, script_args=args, width=64, height=64, steps=2
     )
     p.is_api = True  # type: ignore[attr-defined]
-    host.run.last_run = {}
-    host.run.bank.clear()
+    host.kept.clear()
     errors.exception_records.clear()
     try:
         return 200, process_images(p)
@@ -111,8 +110,9 @@ def check_success(host: WebUI, made: Any, args: list[Any]) -> None:
     """A picture is one that LAFI had its part in, or one that did not ask for it."""
     from lafi.settings import parse
 
-    infotext, report = made.infotexts[0], host.run.last_run
+    infotext = made.infotexts[0]
     if parse(args).acts:
+        report = host.kept.reports.find(infotext["LAFI run"])
         assert sum(each["injected"] for each in report["passes"]) > 0
         assert infotext["LAFI reference"] == report["reference"]
         json.dumps(report, ensure_ascii=False, allow_nan=False).encode()

@@ -279,13 +279,13 @@ def test_hypertile_gives_the_same_picture_again(
     webui.add(hypertile)
     lafi = {"image": reference(), **settings}
     first = webui.txt2img(lafi, seed=4)
-    recorded = [each["replayed"] for each in webui.run.last_run["passes"]]
+    recorded = [each["replayed"] for each in webui.last_run["passes"]]
     again = webui.txt2img(lafi, seed=4)
-    replayed = [each["replayed"] for each in webui.run.last_run["passes"]]
+    replayed = [each["replayed"] for each in webui.last_run["passes"]]
     assert torch.equal(torch.stack(list(again.latents)), torch.stack(list(first.latents)))
     assert recorded == [0]
     assert replayed[0] > 0
-    webui.run.bank.clear()
+    webui.kept.bank.clear()
     anew = webui.txt2img(lafi, seed=4)
     assert torch.equal(torch.stack(list(anew.latents)), torch.stack(list(first.latents)))
     assert all(getattr(each, HYPERTILE).enabled for each in hypertile.layers)
@@ -297,7 +297,7 @@ def test_hypertile_gives_the_same_picture_again(
 def replays(webui: WebUI) -> bool:
     """Whether a picture was made without recording the reference."""
     webui.injected()
-    done = webui.run.last_run["passes"][0]
+    done = webui.last_run["passes"][0]
     assert done["injected"] > 0
     return bool(done["replayed"] and not done["recorded"])
 
@@ -393,7 +393,7 @@ def test_under_forges_closures_nothing_is_kept(forge: WebUI) -> None:
     options = model.forge_objects_original.unet.model_options["transformer_options"]
     options["patches"] = {"output_block_patch": [lambda h, skip, extra: (h, skip)]}
     assert [replays(forge), replays(forge)] == [False, False]
-    assert len(forge.run.bank) == 0
+    assert len(forge.kept.bank) == 0
 
 
 def test_forges_patches_of_others_and_its_refiner(

@@ -114,9 +114,9 @@ def test_the_page_says_what_is_cut_away(a1111: WebUI, given: Any, text: str) -> 
 def test_the_run_says_what_was_cut_away(webui: WebUI, caplog) -> None:
     caplog.set_level("INFO", "LAFI")
     webui.txt2img({"image": WIDE, "mask": hero_at_the_side()})
-    cut = webui.run.last_run["cut"]
+    cut = webui.last_run["cut"]
     assert cut == {"reference": pytest.approx(2 / 3), "subject": 0}
     assert "67 % of the reference is cut away, 0 % of the part that the mask keeps" in caplog.text
     webui.injected()
-    assert webui.run.last_run["cut"] == {"reference": 0, "subject": None}
+    assert webui.last_run["cut"] == {"reference": 0, "subject": None}
     assert caplog.text.count("cut away") == 1

@@ -116,6 +116,13 @@ def test_a_real_host_has_what_the_stub_offers(module: str, host_root: Path) -> N
     assert sorted(missing) == []
 
 
+def test_a_real_host_has_the_main_loop_that_nesting_looks_for(host_root: Path) -> None:
+    from lafi.webui.nesting import MAIN_LOOP
+
+    text = (host_root / "modules" / "processing.py").read_text("utf-8")
+    assert f"def {MAIN_LOOP}(p" in text
+
+
 def test_a_real_host_has_the_settings_of_the_stub(host_root: Path) -> None:
     from modules import shared
 

@@ -1,0 +1,89 @@
+"""What the latest runs did, for the API and the log; no run ever reads it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from .. import __version__
+from ..errors import LafiError
+
+if TYPE_CHECKING:
+    from .run import Run
+
+KEPT = 100
+
+
+class Reports:
+    """The latest reports by the id of their run."""
+
+    def __init__(self) -> None:
+        self._recent: deque[dict[str, Any]] = deque(maxlen=KEPT)
+
+    def add(self, report: dict[str, Any]) -> None:
+        """Keeps one more, and lets go of the oldest."""
+        self._recent.append(report)
+
+    def latest(self) -> dict[str, Any]:
+        """Of the run that ended last; empty before the first."""
+        return self._recent[-1] if self._recent else {}
+
+    def find(self, run_id: str) -> dict[str, Any] | None:
+        """Of the run that a picture's infotext names."""
+        return next((each for each in self._recent if each["id"] == run_id), None)
+
+
+def describe(run: Run) -> dict[str, Any]:
+    """What happened in a run, as the API tells it."""
+    from . import kept
+
+    material = run.material
+    return {
+        "id": run.id,
+        "version": __version__,
+        "host": run.host_name,
+        "family": run.family,
+        "settings": run.settings.changed(),
+        "reference": material.picture.hash if material else None,
+        "cut": {
+            "reference": material.crop.cut if material else 0.0,
+            "subject": material.crop.subject_cut if material else None,
+        },
+        "description": run.description,
+        "passes": [asdict(each) for each in run.passes],
+        "inner": run.inner,
+        "bank": {"recordings": len(kept.bank), "bytes": kept.bank.nbytes},
+        "seconds": round(time.perf_counter() - run.started, 3),
+        "error": _error(run.error),
+    }
+
+
+def code_of(error: Exception) -> str:
+    """The short name of an error."""
+    return error.code if isinstance(error, LafiError) else type(error).__name__
+
+
+def _error(error: Exception | None) -> dict[str, str] | None:
+    if error is None:
+        return None
+    return {"code": code_of(error), "message": str(error).removeprefix("LAFI: ")}
+
+
+def summarise(report: dict[str, Any]) -> str:
+    """A run's report as one line."""
+    if report["error"]:
+        return f"failed ({report['error']['code']}): {report['error']['message']}"
+    passes = report["passes"]
+    total = {
+        name: sum(each[name] for each in passes)
+        for name in ("evaluations", "injected", "recorded", "replayed", "reference_seconds")
+    }
+    size = max((each["reference_bytes"] for each in passes), default=0) / 2**20
+    return (
+        f"{report['host']}, {report['family']}, {report['description']}; injected in "
+        f"{total['injected']} of {total['evaluations']} evaluations ({total['recorded']} recorded, "
+        f"{total['replayed']} replayed), reference {report['reference']}, "
+        f"{total['reference_seconds']:.2f} s, {size:.1f} MiB"
+    )

@@ -1,0 +1,104 @@
+"""Pictures within pictures: what counts as their pass, what reaches them, and their errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from modules import scripts, shared
+
+from lafi.webui import options
+
+from .host import WebUI, reference
+from .others import Detailer
+
+GIVEN = {"image": reference()}
+SMALL: dict[str, Any] = {"width": 64, "height": 64, "steps": 3}
+# Holds an evaluation of ten, and none of three.
+NARROW = {"image": reference(), "start": 70, "cutoff": 80}
+TEN: dict[str, Any] = {"width": 64, "height": 64, "steps": 10}
+
+
+def detailed(webui: WebUI, **changes: Any) -> None:
+    """Adds a detailer that has LAFI's script within."""
+    inside = scripts.ScriptRunner()
+    inside.alwayson_scripts = [webui.script]
+    webui.add(Detailer(inside, **changes))
+
+
+@pytest.mark.parametrize(
+    ("passes", "outer", "inner"),
+    [
+        ("both", ["first", "hires"], ["first"]),
+        ("first", ["first"], ["first"]),
+        ("hires", ["hires"], []),
+    ],
+)
+def test_an_inner_pass_is_a_first_one(
+    webui: WebUI, passes: str, outer: list[str], inner: list[str]
+) -> None:
+    detailed(webui)
+    webui.txt2img(GIVEN | {"passes": passes}, enable_hr=True, **SMALL)
+    report = webui.last_run
+    assert webui.swallowed() == []
+    assert [each["name"] for each in report["passes"] if each["injected"]] == outer
+    assert [p["name"] for each in report["inner"] for p in each["passes"]] == inner
+    assert report["error"] is None
+
+
+def test_the_inner_picture_changes(a1111: WebUI) -> None:
+    a1111.add(Detailer())
+    without = a1111.txt2img(GIVEN, **SMALL).images[0]
+    a1111.runner.alwayson_scripts[1:] = []
+    detailed(a1111)
+    assert a1111.txt2img(GIVEN, **SMALL).images[0].tobytes() != without.tobytes()
+
+
+def test_overrides_reach_the_inner_picture(a1111: WebUI) -> None:
+    detailed(a1111)
+    request = a1111.processing(GIVEN, **SMALL)
+    request.lafi_overrides = {"depth": 30.0}
+    from modules.processing import process_images
+
+    process_images(request)
+    report = a1111.last_run
+    assert report["settings"]["depth"] == 30
+    assert [each["settings"]["depth"] for each in report["inner"]] == [30]
+
+
+def test_an_inner_error_is_told(webui: WebUI, caplog: pytest.LogCaptureFixture) -> None:
+    """The host swallows it: the face stays as it was."""
+    detailed(webui)
+    made = webui.txt2img(NARROW, **TEN)
+    report = webui.last_run
+    assert report["error"] is None
+    assert [each["error"]["code"] for each in report["inner"]] == ["empty_window"]
+    assert made.infotexts[0]["LAFI inner error"] == "empty_window"
+    assert "LAFI version" in made.infotexts[0]
+    assert "empty_window" in caplog.text
+    assert len(webui.swallowed()) == 1
+
+
+def test_an_inner_error_is_of_its_picture_alone(a1111: WebUI) -> None:
+    detailed(a1111)
+    detailer = a1111.runner.alwayson_scripts[1]
+
+    def good_steps(p: Any, pp: Any, *args: Any) -> None:
+        p.script_args[0]["start"] = 70 if p.iteration == 0 else 0
+        Detailer.postprocess_image(detailer, p, pp, *args)
+
+    detailer.postprocess_image = good_steps
+    made = a1111.txt2img(dict(NARROW), n_iter=2, **TEN)
+    assert [each.get("LAFI inner error") for each in made.infotexts] == ["empty_window", None]
+
+
+def test_without_stopping_the_inner_picture_is_plain(a1111: WebUI) -> None:
+    shared.opts.data[options.STOP_ON_ERROR] = False
+    detailed(a1111)
+    plain = a1111.txt2img(**TEN).images[0]
+    made = a1111.txt2img(NARROW, **TEN)
+    assert a1111.swallowed() == []
+    assert [each["error"]["code"] for each in a1111.last_run["inner"]] == ["empty_window"]
+    assert plain.tobytes() != made.images[0].tobytes()
+    assert not torch.equal(made.latents[0], a1111.txt2img(**TEN).latents[0])
