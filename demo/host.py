@@ -151,7 +151,7 @@ class EmbeddedHost:
             Window(settings.start, settings.cutoff),
             settings.strength,
             settings.stream,
-            positive_only=settings.rows == "positive",
+            fidelity=float(settings.rows == "positive"),
             refresh=settings.refresh,
         )
         return Session(model.unet, reference, plan, unhooked_forward, report)

@@ -25,7 +25,7 @@ class Method:
     Attributes:
         name: as the table shows it.
         sites: chooses the injecting sites; None for a run without LAFI.
-        start, cutoff, strength, stream, positive_only, refresh: as in LAFI's settings.
+        start, cutoff, strength, stream, fidelity, refresh: as in LAFI's settings.
         noise: multiplies the reference stream's noise level; below 1 it is cleaner than the target.
         fresh: new noise in every evaluation instead of one fixed noise.
         masked: keep the figure's tokens only.
@@ -45,7 +45,7 @@ class Method:
     cutoff: float = 80
     strength: float = 1
     stream: str = "noise"
-    positive_only: bool = False
+    fidelity: float = False
     refresh: int = 1
     noise: float = 1
     fresh: bool = False
@@ -67,7 +67,7 @@ class Method:
             window=Window(self.start, self.cutoff),
             strength=self.strength,
             stream=self.stream,
-            positive_only=self.positive_only,
+            fidelity=self.fidelity,
             refresh=self.refresh,
         )
 
@@ -127,23 +127,23 @@ METHODS: tuple[Method, ...] = (
     Method("LAFI, strength 0.5", WHOLE, strength=0.5),
     Method("LAFI, strength 2", WHOLE, strength=2),
     Method("LAFI, strength 4", WHOLE, strength=4),
-    Method("LAFI, positive rows", WHOLE, positive_only=True),
-    Method("LAFI, positive rows, 0-100", WHOLE, cutoff=100, positive_only=True),
-    Method("LAFI, positive rows, 8-80", WHOLE, start=8, positive_only=True),
-    Method("LAFI, positive rows, mask", WHOLE, positive_only=True, masked=True),
-    Method(STRONG, WHOLE, strength=2, positive_only=True),
-    Method("LAFI, positive rows, strength 4", WHOLE, strength=4, positive_only=True),
+    Method("LAFI, positive rows", WHOLE, fidelity=1),
+    Method("LAFI, positive rows, 0-100", WHOLE, cutoff=100, fidelity=1),
+    Method("LAFI, positive rows, 8-80", WHOLE, start=8, fidelity=1),
+    Method("LAFI, positive rows, mask", WHOLE, fidelity=1, masked=True),
+    Method(STRONG, WHOLE, strength=2, fidelity=1),
+    Method("LAFI, positive rows, strength 4", WHOLE, strength=4, fidelity=1),
     *(
-        Method(f"LAFI {d} %, positive rows, strength 2", depth(d), strength=2, positive_only=True)
+        Method(f"LAFI {d} %, positive rows, strength 2", depth(d), strength=2, fidelity=1)
         for d in (67, 33)
     ),
-    Method("LAFI, positive rows, strength 2, 16-80", WHOLE, 16, strength=2, positive_only=True),
-    Method("LAFI, positive rows, noise x0.25", WHOLE, noise=0.25, positive_only=True),
-    Method("LAFI, positive rows, keys AdaIN", WHOLE, positive_only=True, keys_adain=True),
+    Method("LAFI, positive rows, strength 2, 16-80", WHOLE, 16, strength=2, fidelity=1),
+    Method("LAFI, positive rows, noise x0.25", WHOLE, noise=0.25, fidelity=1),
+    Method("LAFI, positive rows, keys AdaIN", WHOLE, fidelity=1, keys_adain=True),
     Method("LAFI, subject mask", WHOLE, masked=True),
     *(Method(f"LAFI, refresh {every}", WHOLE, refresh=every) for every in (2, 3, 4)),
     *(
-        Method(f"{STRONG}, refresh {n}", WHOLE, strength=2, positive_only=True, refresh=n)
+        Method(f"{STRONG}, refresh {n}", WHOLE, strength=2, fidelity=1, refresh=n)
         for n in (2, 3, 4)
     ),
     Method("LAFI, reference prompt", WHOLE, captioned=True),
@@ -156,7 +156,7 @@ METHODS: tuple[Method, ...] = (
     Method("LAFI, noise x0.25, mask, strength 4", WHOLE, noise=0.25, masked=True, strength=4),
     Method("all layers, fixed noise", everywhere),
     Method("all layers, fresh noise", everywhere, fresh=True),
-    Method("all layers, positive rows, strength 2", everywhere, strength=2, positive_only=True),
+    Method("all layers, positive rows, strength 2", everywhere, strength=2, fidelity=1),
     Method("all layers and AdaIN", everywhere, adain=True),
     Method("encoder only", encoder),
     Method("replace from block 3, 8-100", from_third, start=8, cutoff=100, strength=REPLACE),

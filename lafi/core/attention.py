@@ -80,7 +80,7 @@ def weighted_attention(
     context: Tensor | None = None,
     value: Tensor | None = None,
     *,
-    strength: float,
+    strength: float | Tensor,
     context_hook: ContextHook | None = None,
     upcast: bool = False,
 ) -> Tensor:
@@ -95,7 +95,7 @@ def weighted_attention(
         x: (B, N, C) the queries' tokens.
         context: (B, M, C) the tokens of the target's own keys, if they differ from `x`.
         value: (B, M, C) those of its own values, if they differ from the keys'.
-        strength: w.
+        strength: w, or (B, 1, 1) one for each row.
         context_hook: the host's own treatment of the context.
         upcast: compute in float32, also where the host autocasts.
     """
@@ -113,7 +113,8 @@ def weighted_attention(
     # Eight columns, not one: the fast kernels want a head size that eight divides.
     q, k, v = (F.pad(each, (0, 8)) for each in (q, k, v))
     q[..., width] = 1
-    k[:, :, own:, width] = math.log(strength) / scale
+    logs = strength.log() if isinstance(strength, Tensor) else math.log(strength)
+    k[:, :, own:, width] = logs / scale
     with _without_autocast(x.device) if upcast else nullcontext():
         out = F.scaled_dot_product_attention(q, k, v, scale=scale)[..., :width]
     result: Tensor = module.to_out(out.transpose(1, 2).flatten(2).to(dtype))

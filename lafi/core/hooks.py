@@ -51,7 +51,8 @@ class PassState:
     site only hands over what it has recorded, and tells that it has injected.
 
     Attributes:
-        strength: weight on the reference's keys; 1 is plain concatenation.
+        strength: weight on the reference's keys; 1 is plain concatenation. A tensor (B, 1, 1) has
+            one for each row of the batch.
         select: a token mask.
         context_hook: the host's own treatment of a context before the projections.
         upcast: compute weighted attention in float32.
@@ -63,7 +64,7 @@ class PassState:
         touched: names of the sites that really injected in this evaluation.
     """
 
-    strength: float = 1.0
+    strength: float | Tensor = 1.0
     select: Select | None = None
     context_hook: ContextHook | None = None
     upcast: bool = False
@@ -78,7 +79,7 @@ class PassState:
     @property
     def splits(self) -> bool:
         """Whether rows must be told apart, or keys weighed, around the whole attention module."""
-        return self.rows is not None or self.strength != 1
+        return self.rows is not None or isinstance(self.strength, Tensor) or self.strength != 1
 
     @contextmanager
     def during(self, mode: Mode) -> Iterator[None]:
@@ -199,9 +200,13 @@ class SiteHook:
         x, rest = args[0], args[1:]
         if rest:  # a context given by position
             kwargs, rest = {**kwargs, "context": rest[0]}, rest[1:]
-        if self.site.name not in state.tokens or (
-            # Another extension calls the attention module with a part of the batch.
-            state.rows is not None and state.rows.count != x.shape[0]
+        if (
+            self.site.name not in state.tokens
+            or (
+                # Another extension calls the attention module with a part of the batch.
+                state.rows is not None and state.rows.count != x.shape[0]
+            )
+            or (isinstance(state.strength, Tensor) and len(state.strength) != x.shape[0])
         ):
             raise replaced(self.site.name)
         self._pending = (x, kwargs)
@@ -226,7 +231,7 @@ class SiteHook:
         state = self.state
         self._attending = True
         try:
-            if state.strength == 1:
+            if not isinstance(state.strength, Tensor) and state.strength == 1:
                 # .forward, not the call: this module's hooks have already run for this batch.
                 result: Tensor = module.forward(x, **kwargs)
                 return result

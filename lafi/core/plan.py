@@ -25,8 +25,10 @@ class Plan:
         window: when.
         strength: weight on the reference's keys.
         stream: noise, inversion or denoise.
-        positive_only: inject in cond rows only.
-        refresh: how many evaluations a recording serves; 1 is exact.
+        fidelity: how much less the uncond rows see of the reference: 0 as much as the cond rows, 1
+            nothing, so that guidance amplifies it.
+        refresh: how many evaluations a recording serves; 1 is exact, 0 as many as lose nothing
+            that could be measured.
         fused: let the reference be one more row of the target's own UNet call where possible; a
             `Batching` does it where that is faster.
         context_hook: the host's own treatment of a context before to_k and to_v.
@@ -38,7 +40,7 @@ class Plan:
     window: Window = field(default_factory=Window)
     strength: float = 1.0
     stream: str = "noise"
-    positive_only: bool = False
+    fidelity: float = 0.0
     refresh: int = 1
     fused: bool | Batching = False
     context_hook: ContextHook | None = None

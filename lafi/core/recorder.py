@@ -17,12 +17,15 @@ from .hooks import Mode, PassState, RecordingComplete
 from .memory import allocated_bytes, peak_bytes
 from .plan import Plan
 from .reference import ReferenceRunner
-from .refresh import Refresh
+from .refresh import Nodes, Refresh
 from .replay.key import Key, Replay
 from .report import PassReport, Stopwatch
 from .sites import check_sites
 
 log = logging.getLogger("LAFI")
+
+# So many recordings serve a whole run without a loss that could be measured (docs/evidence.md).
+RECORDINGS = 4
 
 
 class Recorder:
@@ -48,25 +51,44 @@ class Recorder:
     ) -> None:
         self.unet, self.runner, self.plan = unet, runner, plan
         self.state, self.report = state, report
-        self.refresh = Refresh(plan.refresh, runner.reference.schedule)
+        self.refresh: Refresh | Nodes = Refresh(1, runner.reference.schedule)
         self.expected = 1  # evaluations within the window
         self._replay = replay
         self._watch = Stopwatch()
         self._fused: Tensor | None = None
-        self._met = False
+        self._met = self._begun = False
+        self._on_the_way: set[float] = set()  # levels that an inversion's path has recorded
 
-    def begin(self, index: int, sigma: float, total: int, served: int, adaptive: bool) -> None:
+    def begin(self, index: int, position: int, sigma: float, total: int, adaptive: bool) -> None:
         """Takes an evaluation's level.
 
         Args:
-            served: how many evaluations a recording would serve that is made in this one.
+            position: of `total`, where the run stands; another than `index` if adaptive.
             adaptive: whether the sampler chooses its levels itself.
         """
+        if not self._begun:
+            self._begun = True
+            self.refresh = self._plan_levels(sigma, total, adaptive)
+        every = getattr(self.refresh, "every", 1)
+        served = self.plan.window.count(total, position, position + every)
         # A stream with a path of its own has no other level than the evaluation's.
         self.refresh.begin(index, sigma, total, served if self.runner.repeatable else 1)
         if adaptive:
             # Its levels are never met again: what it keeps would only push out what others need.
             self._replay = None
+
+    def _plan_levels(self, sigma: float, total: int, adaptive: bool) -> Refresh | Nodes:
+        """At which levels the pass is recorded."""
+        schedule, every = self.runner.reference.schedule, self.plan.refresh
+        if every:
+            return Refresh(every, schedule)
+        if self.runner.kind == "inversion":
+            nodes = Nodes(self.plan.window.groups(total, RECORDINGS), schedule, sigma)
+            self.runner.levels = nodes.levels
+            return nodes
+        if adaptive or not self.runner.repeatable:
+            return Refresh(1, schedule)
+        return Refresh(math.ceil(self.expected / RECORDINGS), schedule)
 
     def bring(self, call: Call, alone: bool) -> Call | None:
         """Puts the evaluation's tokens into the state, given its first call.
@@ -87,7 +109,9 @@ class Recorder:
             return None
         with torch.no_grad():
             with self._watch.running(call.x.device):
-                self.runner.open(call.x, call.timesteps, call.kwargs)
+                self._open(call)
+            if self._replays(call):  # recorded on the way
+                return None
             if not alone and self._fusable(call) and self._fuses(call):
                 return self._fuse(call)
             self._record(call)
@@ -108,7 +132,7 @@ class Recorder:
             return None
         self.runner.advance(latent, self.refresh.level, output[-1:])
         self.report.fused += 1
-        self._recorded(call)
+        self._made(call)
         return output[:-1]
 
     def drop(self) -> None:
@@ -134,6 +158,24 @@ class Recorder:
             self.state.select = self.runner.reference.mask
         self._met = True
 
+    def _open(self, call: Call) -> None:
+        """Makes the stream ready; one with a path of its own is recorded on the way."""
+        passing = None
+        if isinstance(self.refresh, Nodes) and self._keeps:
+            nodes = self.refresh
+
+            @contextmanager
+            def passing(level: float) -> Iterator[None]:
+                state = self.state
+                state.tokens, state.last = {}, None
+                with state.during(Mode.RECORD):
+                    yield
+                self._recorded(call, level, nodes.timestep_of(level))
+                self._on_the_way.add(level)
+                state.tokens = {}
+
+        self.runner.open(call.x, call.timesteps, call.kwargs, passing)
+
     def _record(self, call: Call) -> None:
         x, report = call.x, self.report
         before, peak = allocated_bytes(x.device), peak_bytes(x.device)
@@ -142,7 +184,7 @@ class Recorder:
         # The peak's counter is the host's, and not reset: only a new peak tells anything.
         if peak_bytes(x.device) > peak:
             report.peak_bytes = max(report.peak_bytes, peak_bytes(x.device) - before)
-        self._recorded(call)
+        self._made(call)
 
     def _timestep(self, call: Call) -> Tensor:
         """The reference's (1,), as the UNet reads it."""
@@ -160,25 +202,27 @@ class Recorder:
         with state.during(Mode.RECORD), suppress(RecordingComplete):
             yield
 
-    def _recorded(self, call: Call) -> None:
+    def _made(self, call: Call) -> None:
+        """After a recording for this evaluation."""
+        if self.state.tokens:  # else the UNet does not call its own layers: nothing injects either
+            self.refresh.made()
+            self._recorded(call, self.refresh.level, self.refresh.timestep)
+
+    def _recorded(self, call: Call, level: float, timestep: float | None) -> None:
         """Counts a recording, and hands it to the bank."""
         report, tokens = self.report, self.state.tokens
-        if not tokens:  # the UNet does not call its own layers: nothing will be injected either
-            return
         report.recorded += 1
-        self.refresh.made()
         held = sum(each.nbytes() for each in tokens.values())
         report.reference_bytes = max(report.reference_bytes, held)
         report.peak_bytes = max(report.peak_bytes, held)
-        key = self._key(call)
+        key = self._key(call, level, timestep)
         if self._replay is not None and key is not None:
-            count = math.ceil(self.expected / self.plan.refresh)
-            self._replay.bank.keep(key, tokens, count)
+            self._replay.bank.keep(key, tokens, self.refresh.recordings(self.expected))
 
     # ---- the bank -----------------------------------------------------------------------------
 
     def _replays(self, call: Call) -> bool:
-        key = self._key(call)
+        key = self._key(call, self.refresh.level, self.refresh.timestep)
         if self._replay is None or key is None:
             return False
         names = [site.name for site in self.plan.sites]
@@ -187,17 +231,24 @@ class Recorder:
             return False
         self.state.tokens = found
         self.refresh.made()
-        self.report.replayed += 1
+        if self.refresh.level in self._on_the_way:
+            self.report.reused += 1
+        else:
+            self.report.replayed += 1
         return True
 
-    def _key(self, call: Call) -> Key | None:
-        """Under what this evaluation's recording is kept; None if nothing says what it is."""
-        if self._replay is None or not self.runner.repeatable:
+    @property
+    def _keeps(self) -> bool:
+        """Whether recordings go to a bank."""
+        return self._replay is not None and self.runner.repeatable
+
+    def _key(self, call: Call, level: float, timestep: float | None) -> Key | None:
+        """Under what a recording at a level is kept; None if nothing says what it holds."""
+        if self._replay is None or not self._keeps:
             return None
         identity = self._replay.identity()
         if identity is None:
             return None
-        level, timestep = self.refresh.level, self.refresh.timestep
         if timestep is None:
             # Hosts may round it, so that the level alone does not tell.
             timestep = float(call.timesteps[0])

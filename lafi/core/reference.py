@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -128,7 +129,9 @@ class ReferenceRunner:
         self.unet, self.reference, self.kind = unet, reference, kind
         self._forward, self._progress = forward, progress
         self._stream: ReferenceStream | None = None
-        # Where an inversion's path ends: level and number of evaluations of the run.
+        # An inversion's path: rising noise levels. Without one it has a level for each evaluation.
+        self.levels: list[float] | None = None
+        # The run's first level and its number of evaluations.
         self._path: tuple[float, int] | None = None
         self._digest: str | None = None
 
@@ -181,10 +184,21 @@ class ReferenceRunner:
                 conditioning.concat,
                 None if mask is None else mask.mask,
             )
-        return (self._digest, self.kind, self._path if self.kind == "inversion" else None)
+        path = self._path if self.levels is None else tuple(self.levels)
+        return (self._digest, self.kind, path if self.kind == "inversion" else None)
 
-    def open(self, x: Tensor, timesteps: Tensor, kwargs: dict[str, Any]) -> None:
-        """Makes the stream ready, given the target's call; an inversion runs its path here."""
+    def open(
+        self,
+        x: Tensor,
+        timesteps: Tensor,
+        kwargs: dict[str, Any],
+        passing: Callable[[float], AbstractContextManager[None]] | None = None,
+    ) -> None:
+        """Makes the stream ready, given the target's call; an inversion runs its path here.
+
+        Args:
+            passing: around the UNet's call for the path's own latent at a level.
+        """
         if self._stream is not None:
             return
         reference = self.reference
@@ -195,19 +209,24 @@ class ReferenceRunner:
             self._stream = DenoiseStream(z0, noise)
         else:
             assert self._path is not None
-            levels = reference.schedule.levels(*self._path)
-            steps = itertools.count()
+            levels = self.levels or reference.schedule.levels(*self._path)
+            steps, count = itertools.count(), len(levels) + (passing is not None)
 
             def denoise(latent: Tensor, sigma: float) -> Tensor:
-                self._progress(next(steps), len(levels))
+                self._progress(next(steps), count)
                 # Fractional, also where the sampler itself counts in whole timesteps.
                 level = reference.schedule.timestep(sigma)
                 timestep = torch.full((1,), level, device=timesteps.device)
                 output = self.answer(latent, sigma, x, timestep, kwargs)
                 return clean_latent(latent, sigma, output, reference.prediction)
 
-            self._stream = InversionStream(z0, denoise, levels)
-            self._progress(len(levels), len(levels))
+            def on_the_way(latent: Tensor, sigma: float) -> Tensor:
+                assert passing is not None
+                with passing(sigma):
+                    return denoise(latent, sigma)
+
+            self._stream = InversionStream(z0, denoise, levels, passing and on_the_way)
+            self._progress(count, count)
 
     def latent(self, sigma: float) -> Tensor:
         """The latent (1, C, h, w) at a noise level, in variance-exploding form."""

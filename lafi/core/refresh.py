@@ -7,6 +7,7 @@ all of them than the level of the first (docs/evidence.md, "Refresh", has the fi
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 from .stream import NoiseSchedule
@@ -58,6 +59,10 @@ class Refresh:
         """Whether the latest recording has served its time."""
         return self._made is None or self._index - self._made >= self.every
 
+    def recordings(self, evaluations: int) -> int:
+        """How many recordings so many evaluations need."""
+        return math.ceil(evaluations / self.every)
+
     def _pace(self, total: int) -> float:
         """Timesteps from one evaluation to the next, falling: as the last few went, or, at first,
         as if the rest of the run went evenly."""
@@ -65,3 +70,51 @@ class Refresh:
         if len(seen) == 1:
             return -seen[0] / max(total - self._index, 1)
         return min((seen[-1] - seen[0]) / (len(seen) - 1), 0)
+
+
+class Nodes:
+    """A few levels, spread over the window, each for the evaluations that are nearest to it.
+
+    They are known before the first evaluation, so that a stream with a path of its own can be
+    recorded on the way (`Refresh` forecasts one level at a time).
+
+    Args:
+        shares: of the run's timesteps, where the levels lie: 0 its beginning, 1 its end; rising.
+        schedule: the model's timesteps and noise levels.
+        top: the run's first noise level.
+
+    Attributes:
+        level, timestep: the nearest level of this evaluation.
+        levels: all of them, rising.
+    """
+
+    def __init__(self, shares: list[float], schedule: NoiseSchedule, top: float) -> None:
+        first = schedule.timestep(top)
+        self._schedule = schedule
+        self._timesteps = [first * (1 - share) for share in reversed(shares)]
+        self.levels = [schedule.sigma(each) for each in self._timesteps]
+        self.level, self.timestep = self.levels[-1], self._timesteps[-1]
+        self._made: float | None = None
+
+    def begin(self, index: int, sigma: float, total: int, served: int) -> None:
+        """Takes an evaluation's level; see `Refresh.begin`."""
+        here = self._schedule.timestep(sigma)
+        self.timestep = min(self._timesteps, key=lambda each: abs(each - here))
+        self.level = self.levels[self._timesteps.index(self.timestep)]
+
+    def timestep_of(self, level: float) -> float:
+        """The timestep of one of the levels."""
+        return self._timesteps[self.levels.index(level)]
+
+    def made(self) -> None:
+        """A recording at the nearest level was made, or brought back."""
+        self._made = self.timestep
+
+    @property
+    def due(self) -> bool:
+        """Whether the latest recording is of another level."""
+        return self._made != self.timestep
+
+    def recordings(self, evaluations: int) -> int:
+        """How many recordings so many evaluations need."""
+        return len(self.levels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -52,6 +53,14 @@ class Window:
                 "Widen the window, or raise the number of steps.",
             )
         return count
+
+    def groups(self, total: int, count: int) -> list[float]:
+        """The evaluations within, of `total`, as `count` equal groups, or fewer: each group's
+        middle as a share of the run."""
+        inside = [index for index in range(total) if self.contains(index, total)]
+        count = min(count, len(inside))
+        ends = [round(each * len(inside) / count) for each in range(count + 1)]
+        return [sum(inside[a:b]) / (b - a) / total for a, b in itertools.pairwise(ends)]
 
 
 def _boundary(percent: float, total: int) -> int:

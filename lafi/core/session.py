@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from .attention import Rows
@@ -91,8 +92,7 @@ class Session:
         if not self.report.evaluations:
             self._recorder.expected = window.require(total)
         self.report.evaluations += 1
-        served = window.count(total, position, position + self.plan.refresh)
-        self._recorder.begin(index, sigma, total, served, adaptive)
+        self._recorder.begin(index, position, sigma, total, adaptive)
         if window.contains(position, total):
             self._install()
         else:
@@ -141,19 +141,34 @@ class Session:
         self, unet: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         state, call = self._state, Call(args, kwargs)
-        state.mode, state.rows = Mode.OFF, None
+        state.mode = Mode.OFF
         state.dtype = call.x.dtype
-        kinds = self._kinds(call) if self.plan.positive_only else [True]
-        if not all(kinds):
-            state.rows = Rows.of(kinds, call.x.device) if any(kinds) else None
+        sees = self._weigh(call)
         first, self._ready = not self._ready, True
         if first:
-            extended = self._recorder.bring(call, alone=not any(kinds))
+            extended = self._recorder.bring(call, alone=not sees)
             if extended is not None:
                 return extended.args, extended.kwargs
-        if state.tokens and any(kinds):
+        if state.tokens and sees:
             state.mode = Mode.INJECT
         return None
+
+    def _weigh(self, call: Call) -> bool:
+        """Sets which rows of a call see the reference, and how much; whether any does."""
+        state, plan = self._state, self.plan
+        state.rows, state.strength = None, plan.strength
+        kinds = self._kinds(call) if plan.fidelity else [True]
+        if all(kinds):
+            return True
+        if plan.fidelity == 1:
+            state.rows = Rows.of(kinds, call.x.device) if any(kinds) else None
+            return any(kinds)
+        weights = [plan.strength * (1 if kind else 1 - plan.fidelity) for kind in kinds]
+        if any(kinds):
+            state.strength = torch.tensor(weights, device=call.x.device).view(-1, 1, 1)
+        else:
+            state.strength = weights[0]
+        return True
 
     def _kinds(self, call: Call) -> list[bool]:
         return self._row_kinds(call.x.shape[0], call.kwargs)

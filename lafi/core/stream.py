@@ -127,20 +127,32 @@ class InversionStream:
         z0: (1, C, h, w) the reference.
         denoise: the model with the reference's conditioning.
         levels: rising noise levels of the path.
+        passing: the same, asked for the path's own latent at every level, the last one too; what
+            a recording at that level needs.
     """
 
     needs_output = False
 
-    def __init__(self, z0: Tensor, denoise: Denoiser, levels: list[float]) -> None:
+    def __init__(
+        self,
+        z0: Tensor,
+        denoise: Denoiser,
+        levels: list[float],
+        passing: Denoiser | None = None,
+    ) -> None:
         self.z0, self.levels = z0, levels
         self.directions: list[Tensor] = []
+        # The first step starts at sigma 0, where no direction is defined: ask at its end.
         x, sigma = z0, 0.0
+        clean = denoise(z0, levels[0])
         for level in levels:
-            # The first step starts at sigma 0, where no direction is defined: ask at its end.
-            at = sigma or level
-            direction = (x - denoise(x, at)) / at
+            direction = (x - clean) / (sigma or level)
             x, sigma = x + (level - sigma) * direction, level
             self.directions.append((x - z0) / sigma)
+            if passing is not None:
+                clean = passing(x, sigma)
+            elif level < levels[-1]:
+                clean = denoise(x, sigma)
 
     def latent(self, sigma: float) -> Tensor:
         high = min(max(bisect.bisect_left(self.levels, sigma), 1), len(self.levels) - 1)

@@ -82,7 +82,7 @@ class Material:
             Window(settings.start, settings.cutoff),
             settings.strength,
             settings.stream,
-            positive_only=settings.rows == "positive",
+            fidelity=float(settings.rows == "positive"),
             refresh=settings.refresh,
             fused=kept.fused(),
             context_hook=host.context_hook(),

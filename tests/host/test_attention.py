@@ -128,7 +128,7 @@ def test_shuffled_reference_tokens_change_nothing(case: Case, strength: float) -
 @pytest.mark.parametrize("plan", [
     *({"depth": depth} for depth in (1, 25, 50, 75, 100)),
     {"layers": "all"},
-    {"positive_only": True},
+    {"fidelity": 1},
     {"strength": 2},
     {"stream": "denoise"},
     {"fused": True},
@@ -185,10 +185,10 @@ def test_the_order_of_rows_changes_nothing(case: Case) -> None:
     torch.testing.assert_close(turned[list(reversed_rows)], together, **TOLERANCE)
 
 
-@pytest.mark.parametrize("positive_only", [False, True])
-def test_split_calls_equal_one_call(case: Case, positive_only: bool) -> None:
+@pytest.mark.parametrize("fidelity", [0, 0.5, 1])
+def test_split_calls_equal_one_call(case: Case, fidelity: float) -> None:
     target = case.target(4)
-    together = case.injected(target, case.reference(), positive_only=positive_only)
+    together = case.injected(target, case.reference(), fidelity=fidelity)
     seen = 0
 
     def kinds(rows: int, kwargs: dict[str, Any]) -> list[bool]:
@@ -196,7 +196,7 @@ def test_split_calls_equal_one_call(case: Case, positive_only: bool) -> None:
         first, seen = seen, seen + rows
         return [row < 2 for row in range(first, seen)]
 
-    with case.session(case.reference(), positive_only=positive_only) as session:
+    with case.session(case.reference(), fidelity=fidelity) as session:
         session.begin(0, 1, target.sigma, kinds)
         parts = [
             case.plain(target.rows(0)),
@@ -228,7 +228,7 @@ def test_positive_rows_inject_and_the_others_stay_plain(case: Case, strength: fl
     target = case.target(4)
     plain = case.plain(target)
     full = case.injected(target, case.reference(), strength=strength)
-    positive = case.injected(target, case.reference(), strength=strength, positive_only=True)
+    positive = case.injected(target, case.reference(), strength=strength, fidelity=1)
     torch.testing.assert_close(positive[:2], full[:2], **TOLERANCE)
     assert torch.equal(positive[2:], plain[2:])
     assert not torch.allclose(positive[:2], plain[:2], **TOLERANCE)
@@ -238,7 +238,7 @@ def test_positive_rows_inject_and_the_others_stay_plain(case: Case, strength: fl
 
 
 @pytest.mark.parametrize("gives_context", [False, True])
-@pytest.mark.parametrize("plan", [{}, {"strength": 2}, {"positive_only": True}], ids=str)
+@pytest.mark.parametrize("plan", [{}, {"strength": 2}, {"fidelity": 1}], ids=str)
 def test_merged_tokens(
     sd1: Case, monkeypatch: pytest.MonkeyPatch, gives_context: bool, plan: dict[str, Any]
 ) -> None:
@@ -260,6 +260,6 @@ def test_merged_tokens(
     attention = middle_of_decoder(sd1).module
     with torch.no_grad():
         expected = by_hand(attention, merged, own, tokens, plan.get("strength", 1))
-        if "positive_only" in plan:
+        if "fidelity" in plan:
             expected[1:] = attention(merged[1:], **({"context": own[1:]} if gives_context else {}))
     torch.testing.assert_close(answer, expected, **TOLERANCE)

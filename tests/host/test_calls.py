@@ -54,7 +54,7 @@ def test_chosen_rows_never_wait(sd1: Case, kinds: list[bool], strength: float) -
     target = sd1.target(4)
     plain = sd1.plain(target)
     every = sd1.injected(target, sd1.reference(), strength=strength)
-    plan = {"positive_only": True, "strength": strength}
+    plan = {"fidelity": 1, "strength": strength}
     with sd1.session(sd1.reference(), **plan) as session:
         session.begin(0, 4, target.sigma, lambda rows, _: kinds)
         first = sd1.plain(target)
@@ -83,7 +83,7 @@ def test_rows_side_by_side_are_slices_and_others_are_indices() -> None:
 def test_a_call_without_cond_rows_stays_plain(sd1: Case, fused: bool) -> None:
     target = sd1.target(2)
     plain = sd1.plain(target)
-    with sd1.session(sd1.reference(), positive_only=True, fused=fused) as session:
+    with sd1.session(sd1.reference(), fidelity=1, fused=fused) as session:
         session.begin(0, 1, target.sigma, lambda rows, _: [False] * rows)
         assert torch.equal(sd1.plain(target), plain)
         assert session.report.injected == 0
@@ -226,7 +226,7 @@ def test_a_layer_that_was_replaced_after_the_start_is_refused(sd1: Case) -> None
     assert torch.equal(sd1.plain(target), plain)
 
 
-@pytest.mark.parametrize("plan", [{}, {"strength": 2}, {"positive_only": True}], ids=str)
+@pytest.mark.parametrize("plan", [{}, {"strength": 2}, {"fidelity": 1}], ids=str)
 def test_a_site_that_was_not_recorded_is_refused_whatever_the_strength(
     sd1: Case, plan: dict[str, Any]
 ) -> None:

@@ -26,7 +26,7 @@ from .harness import SCHEDULE, SIDE, TOLERANCE, Case
 from .harness import case as harness_case
 
 LEVELS = (6.0, 2.0, 0.5)
-PLANS = [{}, {"strength": 2}, {"positive_only": True}, {"stream": "inversion"}, {"depth": 50}]
+PLANS = [{}, {"strength": 2}, {"fidelity": 1}, {"stream": "inversion"}, {"depth": 50}]
 
 
 def run(

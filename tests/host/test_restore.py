@@ -22,7 +22,7 @@ from .harness import Case, Target
 PLANS = [
     {},
     {"layers": "all", "strength": 2},
-    {"positive_only": True, "stream": "denoise"},
+    {"fidelity": 1, "stream": "denoise"},
     {"stream": "inversion"},
     {"fused": True},
     {"refresh": 2},
