@@ -3,7 +3,7 @@
 from demo import environment
 
 if __name__ == "__main__":
-    environment.enter("bench.evidence")
+    environment.enter("lab.evidence")
     from .harness import main  # needs torch, which only the environment has
 
     main()

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from ..training.data import render_batch, tile, to_bytes
-from ..training.export import CHECKPOINT
+from ..training.export import CHECKPOINT, JUDGES
 from ..training.judges import judge
 from ..training.load import load_judges, load_model
 from ..world import CELL
@@ -36,7 +36,7 @@ class Runner:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.model = load_model(options.model / CHECKPOINT)
-        self.panel = load_judges(options.model / "judges.safetensors")
+        self.panel = load_judges(options.model / JUDGES)
         held_out = options.split == "held-out"
         seed = FINAL if held_out else DEVELOPMENT
         self.trials = draw_trials(options.references, options.prompts, seed, held_out)

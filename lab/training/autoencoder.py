@@ -25,13 +25,14 @@ GROUP = 4  # channels of a group of the networks' normalisation
 GAIN = 12.0  # G
 NOISE = 0.35  # most noise on latents of variance 1 that the decoder learns to take away
 RATE = 2e-3
+SEED, FIRST = 0, 10**7  # of torch; the number of the first batch of pictures
 POSTERIOR = -12.0  # log variance of the encoder's posterior: next to none
 _SIGNS = ((1, 1), (1, -1), (-1, 1), (-1, -1))  # of G and of f
 
 
 def build() -> Autoencoder:
     """An autoencoder in its closed form."""
-    torch.manual_seed(0)
+    torch.manual_seed(SEED)
     model = Autoencoder()
     with torch.no_grad():
         _install_encoder(model)
@@ -120,7 +121,7 @@ def train_decoder(model: Autoencoder, minutes: float) -> None:
     stage = Stage("decoder", minutes, model=model, optimizer=optimizer)
     for step in stage.steps():
         learning_rate(optimizer, RATE, step, stage.progress)
-        cells = render_batch(training_pictures(10**7 + step)).to(device())
+        cells = render_batch(training_pictures(FIRST + step)).to(device())
         latents = to_latents(cells)
         amount = NOISE * torch.rand(len(cells), 1, 1, 1, device=device())
         output = decode_cells(model, (latents + amount * torch.randn_like(latents)) / SCALE_FACTOR)

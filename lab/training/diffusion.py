@@ -18,13 +18,14 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..world import ACTIONS, CELL, FACINGS, training_caption, training_pictures
+from ..world import ACTIONS, CELL, FACINGS, Picture, training_caption, training_pictures
 from .data import render_batch, tile, to_bytes, to_colours, to_latents
 from .nets import build_unet
 from .runs import RUNS, Stage, autocast, device, learning_rate, log, on_gpu
 from .text import TextModel, Tokenizer, known_tokens
 
 PEAK_RATE = 5e-4
+SEED, FIRST = 1, 0  # of torch; the number of the first batch of pictures
 EMA = 0.998
 RARER_ABOVE = 1.5  # signal-to-noise ratio
 GRID_EVERY = 600.0  # seconds
@@ -88,6 +89,11 @@ class Times:
         return torch.searchsorted(self._steps, shares).clamp(max=999).to(device())
 
 
+def batch(step: int) -> list[Picture]:
+    """The pictures of a step."""
+    return training_pictures(FIRST + step, on_gpu(65536, otherwise=4096))
+
+
 def train(minutes: float, start: Path | None = None, compiled: bool = False) -> Model:
     """Trains for `minutes`; returns the averaged (EMA) model.
 
@@ -95,7 +101,7 @@ def train(minutes: float, start: Path | None = None, compiled: bool = False) -> 
         start: weights to begin with, as `unet.*` and `text.*`; none: from nothing.
         compiled: compiles the UNet first: faster, but it needs a C++ compiler and minutes.
     """
-    torch.manual_seed(1)
+    torch.manual_seed(SEED)
     model = Model().to(device())
     if start is not None:
         model.load_state_dict(load_file(start))
@@ -106,11 +112,11 @@ def train(minutes: float, start: Path | None = None, compiled: bool = False) -> 
     stage = Stage("diffusion", minutes, model=model, average=average, optimizer=optimizer)
     if compiled:
         model.unet.compile()
-    times, cells = Times(), on_gpu(65536, otherwise=4096)
+    times = Times()
     shown, running, seen = stage.seconds, None, 0
     for step in stage.steps():
         learning_rate(optimizer, PEAK_RATE, step, stage.progress)
-        rng, pictures = Random(step), training_pictures(step, cells)
+        rng, pictures = Random(step), batch(step)
         captions = [training_caption(each, rng) for each in pictures]
         latents = to_latents(render_batch(pictures)).to(device())
         noise = torch.randn_like(latents)

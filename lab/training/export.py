@@ -14,7 +14,7 @@ from .judges import Judges
 from .nets import AUTOENCODER, SCALE_FACTOR, UNET, Autoencoder
 
 TARGET = Path(__file__).parents[1] / "model"
-CHECKPOINT = "pixel.safetensors"
+CHECKPOINT, JUDGES = "pixel.safetensors", "judges.safetensors"
 
 
 def export(model: Model, autoencoder: Autoencoder, folder: Path = TARGET) -> Path:
@@ -44,7 +44,7 @@ def export_judges(judges: Judges, folder: Path = TARGET) -> None:
     }
     save_file(
         {name: value.contiguous().cpu() for name, value in state.items()},
-        folder / "judges.safetensors",
+        folder / JUDGES,
     )
 
 

@@ -35,6 +35,7 @@ from .data import render_batch
 from .palette import limb_colours
 from .runs import Stage, device, learning_rate, log, on_gpu
 
+SEED, FIRST = 2, 3 * 10**9  # of torch; the seed of the first batch of pictures
 SIDE = 16  # cells of a judged picture, both ways
 HEADS: dict[str, dict[str, int]] = {
     "who": {name: len(choices) for name, choices in CHOICES.items()},
@@ -132,17 +133,22 @@ def answers_of(pictures: list[Picture]) -> dict[str, Tensor]:
     }
 
 
+def batch_size() -> int:
+    """Pictures of a step; each is seen whole and damaged."""
+    return on_gpu(256, otherwise=64)
+
+
 def train(minutes: float) -> Judges:
     """Trains all judges on renders with noise, whole ones and damaged ones."""
-    torch.manual_seed(2)
-    batch = on_gpu(256, otherwise=64)
+    torch.manual_seed(SEED)
+    count = batch_size()
     judges = Judges().to(device())
     optimizer = torch.optim.AdamW(judges.parameters(), 2e-3, weight_decay=1e-2)
     stage = Stage("judges", minutes, judges=judges, optimizer=optimizer)
     for step in stage.steps():
         learning_rate(optimizer, 2e-3, step, stage.progress)
-        rng = Random(3 * 10**9 + step)
-        pictures = [draw_picture(rng, shape=(SIDE, SIDE)) for _ in range(batch)]
+        rng = Random(FIRST + step)
+        pictures = [draw_picture(rng, shape=(SIDE, SIDE)) for _ in range(count)]
         whole = _noised(render_batch(pictures), rng).to(device())
         broken = torch.stack([damage(picture, rng) for picture in pictures])
         broken = _noised(broken, rng).to(device())
@@ -150,7 +156,7 @@ def train(minutes: float) -> Judges:
         answers = judges(whole)
         losses = _losses(answers, {k: v.to(device()) for k, v in answers_of(pictures).items()})
         found = judges.each["defects"](torch.cat([whole, broken]))["defect"]
-        is_broken = (torch.arange(2 * batch, device=device()) >= batch).long()
+        is_broken = (torch.arange(2 * count, device=device()) >= count).long()
         loss = sum(losses.values()) + F.cross_entropy(found, is_broken)
         optimizer.zero_grad()
         loss.backward()

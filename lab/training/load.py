@@ -8,7 +8,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from .export import CHECKPOINT, TARGET
+from .export import CHECKPOINT, JUDGES, TARGET
 from .judges import Judges
 from .nets import Autoencoder, build_unet
 from .text import TextModel, Tokenizer
@@ -41,7 +41,7 @@ def load_model(path: Path = TARGET / CHECKPOINT) -> PixelModel:
     return PixelModel(unet, autoencoder, text, Tokenizer(), state["alphas_cumprod"])
 
 
-def load_judges(path: Path = TARGET / "judges.safetensors") -> Judges:
+def load_judges(path: Path = TARGET / JUDGES) -> Judges:
     """The exported judges."""
     judges = Judges()
     judges.load_state_dict(
