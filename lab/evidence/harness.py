@@ -11,7 +11,7 @@ from ..training.export import TARGET
 from ..training.judges import ceiling
 from . import gates, plots
 from .measure import Runner, measured
-from .methods import DEFAULT, GRIDS, METHODS, STRONG
+from .methods import DEFAULT, GRIDS, METHODS, PAPER, PLAIN
 from .summary import COMPARED, summary
 from .table import differences, row
 
@@ -66,7 +66,7 @@ def measure(options: argparse.Namespace) -> dict:
         scores[name] = found
         report["rows"][name] = row(found, runner.clusters)
         log.info("%s: usable %.2f", name, report["rows"][name]["usable"][0])
-    for base in [each for each in ("none", DEFAULT, STRONG) if each in scores]:
+    for base in [each for each in (PLAIN, PAPER.name, DEFAULT.name) if each in scores]:
         report["differences"][base] = {
             name: {c: differences(found, scores[base], runner.clusters, c) for c in COMPARED}
             for name, found in scores.items()
@@ -75,7 +75,7 @@ def measure(options: argparse.Namespace) -> dict:
     report["counterfactual"] = {
         each.name: runner.counterfactual(each) for each in chosen if each.name in GRIDS
     }
-    if any(method.refresh > 1 for method in chosen):
+    if any(method.refresh != 1 for method in chosen):
         report["stride"] = runner.stride(2 if options.quick else 10)
     plots.pareto(report["rows"], options.out / "pareto.png")
     return report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .methods import DEFAULT
+from .methods import DEFAULT, PLAIN
 from .table import markdown
 
 MAIN = ["identity", "same character", "along the limbs", "pose", "PCK", "defects", "usable"]
@@ -58,7 +58,7 @@ Gate (c), identity with LAFI's default less identity without: {_gate_c(report)}.
 
 
 def _gate_c(report: dict) -> str:
-    gain = report["differences"].get("none", {}).get(DEFAULT)
+    gain = report["differences"].get(PLAIN, {}).get(DEFAULT.name)
     return (
         "not measured" if gain is None else "{:+.2f} [{:+.2f}, {:+.2f}]".format(*gain["identity"])
     )
