@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from .environment import enter
+from lab.environment import enter
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -33,13 +33,14 @@ def main() -> int:
     arguments = parse_arguments()
     enter("demo")
     # What needs the environment is imported once it is there.
-    from .grid import DemoError
+    from lab.errors import LabError
+
     from .show import run
 
     begun = time.perf_counter()
     try:
         path = run(arguments)
-    except DemoError as error:
+    except LabError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2
     print(f"{path.resolve()} ({time.perf_counter() - begun:.0f} s)")

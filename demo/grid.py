@@ -13,38 +13,34 @@ import torch
 from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from training.draw import render
-from training.world import draw_picture
+from lab.errors import LabError
+from lab.world import CELL, draw_picture, render
 
 MARGIN, TEXT = 12, 14
 NARROWEST = 240
 PAPER, INK, FAINT = (255, 255, 255), (20, 20, 20), (110, 110, 110)
 
 
-class DemoError(Exception):
-    """Something the caller can mend; shown without a traceback."""
-
-
 def read_picture(path: Path, size: int) -> Image.Image:
     """The picture in a file, cut to a square of `size` pixels.
 
     Raises:
-        DemoError: when there is no such file, or no picture in it.
+        LabError: when there is no such file, or no picture in it.
     """
     try:
         with Image.open(path) as picture:
             return ImageOps.fit(picture.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
     except FileNotFoundError:
-        raise DemoError(f"--reference: there is no file {path}.") from None
+        raise LabError(f"--reference: there is no file {path}.") from None
     except (UnidentifiedImageError, OSError) as error:
-        raise DemoError(f"--reference: {path} cannot be read as a picture ({error}).") from None
+        raise LabError(f"--reference: {path} cannot be read as a picture ({error}).") from None
 
 
 def draw_figure(seed: int, size: int) -> Image.Image:
-    """A standing figure that the toy model has never seen, where no reference is given."""
-    picture = draw_picture(Random(seed), action="standing", held_out=True)
-    pixels = render(picture).pixels
-    return Image.fromarray(pixels).resize((size, size), Image.Resampling.LANCZOS)
+    """A standing figure that the bundled model has never seen, where no reference is given."""
+    shape = (size // CELL, size // CELL)
+    picture = draw_picture(Random(seed), action="standing", held_out=True, shape=shape)
+    return Image.fromarray(render(picture)).resize((size, size), Image.Resampling.NEAREST)
 
 
 def to_tensor(picture: Image.Image) -> Tensor:

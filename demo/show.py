@@ -10,14 +10,15 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
+from lab.errors import LabError
+from lab.host.bundled import fused_attention
+from lab.host.checkpoint import PIXEL, load_checkpoint
+from lab.host.embedded import SAMPLERS, EmbeddedHost, Request
+from lab.host.model import Model, random_model
+from lab.host.remote import RemoteHost
 from lafi.settings import LafiSettings
 
-from .bundled import fused_attention
-from .checkpoint import TOY, load_checkpoint
-from .grid import DemoError, difference, draw_figure, draw_grid, read_picture, to_picture, to_tensor
-from .host import SAMPLERS, EmbeddedHost, Request
-from .model import Model, random_model
-from .remote import RemoteHost
+from .grid import difference, draw_figure, draw_grid, read_picture, to_picture, to_tensor
 
 COLUMNS = 4
 CELLS = (
@@ -48,7 +49,7 @@ TRAINED = Defaults(
     512,
 )
 # Without a reference prompt the reference is drawn, not sampled.
-TOY_WORLD = Defaults("a figure, running facing right, green field", "", 20, 128)
+PIXEL_WORLD = Defaults("a figure, running facing right, green field", "", 20, 128)
 RANDOM = Defaults("a knight, running", "", 12, 256)
 
 # A request and settings (None for a plain picture) to a picture.
@@ -59,10 +60,10 @@ def run(arguments: argparse.Namespace) -> Path:
     """Makes the grid and saves it.
 
     Raises:
-        DemoError: for anything the caller can mend.
+        LabError: for anything the caller can mend.
     """
-    if not (arguments.url or arguments.checkpoint or arguments.random) and TOY.exists():
-        arguments.checkpoint = TOY
+    if not (arguments.url or arguments.checkpoint or arguments.random) and PIXEL.exists():
+        arguments.checkpoint = PIXEL
     request, reference_request = _requests(arguments)
     _check_out(arguments.out)
     given = arguments.reference and read_picture(arguments.reference, request.size)
@@ -82,18 +83,18 @@ def run(arguments: argparse.Namespace) -> Path:
 def _check_out(path: Path) -> None:
     """Fails before the work, not after it, when the grid cannot be saved."""
     if path.suffix.lower() != ".png":
-        raise DemoError(f"--out: {path} must end in .png.")
+        raise LabError(f"--out: {path} must end in .png.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     except OSError as error:
-        raise DemoError(f"--out: {path} cannot be written ({error}).") from None
+        raise LabError(f"--out: {path} cannot be written ({error}).") from None
 
 
 def _requests(arguments: argparse.Namespace) -> tuple[Request, Request]:
     """What to make: the new picture, and the reference where none is given."""
-    if arguments.checkpoint == TOY:
-        defaults = TOY_WORLD
+    if arguments.checkpoint == PIXEL:
+        defaults = PIXEL_WORLD
     else:
         defaults = TRAINED if arguments.url or arguments.checkpoint else RANDOM
     chosen = {
@@ -104,11 +105,11 @@ def _requests(arguments: argparse.Namespace) -> tuple[Request, Request]:
     }
     wanted = replace(defaults, **chosen)
     if wanted.steps < 2:
-        raise DemoError(f"--steps: must be 2 or more, not {wanted.steps}.")
+        raise LabError(f"--steps: must be 2 or more, not {wanted.steps}.")
     if wanted.size < 64 or wanted.size % 64:
-        raise DemoError(f"--size: must be a multiple of 64, not {wanted.size}.")
+        raise LabError(f"--size: must be a multiple of 64, not {wanted.size}.")
     if arguments.sampler not in SAMPLERS:
-        raise DemoError(f"--sampler: must be one of {', '.join(SAMPLERS)}.")
+        raise LabError(f"--sampler: must be one of {', '.join(SAMPLERS)}.")
     request = Request(
         wanted.prompt,
         seed=arguments.seed,
@@ -141,9 +142,9 @@ def _embedded(
 
 
 def _about(model: Model, checkpoint: Path | None) -> str:
-    if checkpoint == TOY:
+    if checkpoint == PIXEL:
         return (
-            "model: the toy of docs/evidence.md, trained on drawn figures for some hours. For "
+            "model: the pixel world of docs/evidence.md, trained on drawn figures. For "
             "real pictures see --checkpoint and --url."
         )
     if model.trained and checkpoint:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from demo.environment import ROOT, enter
+from lab.environment import ROOT, enter
 
 CHECKS = {
     "style": ["ruff", "check", "."],

@@ -1,1 +1,1 @@
-"""Identity against pose leak, measured on a toy world where both are known."""
+"""Identity against pose leak, measured on the pixel world where both are known."""

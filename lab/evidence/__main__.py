@@ -1,6 +1,6 @@
-"""``python3 -m lab.evidence``: identity against pose leak on the toy model."""
+"""``python3 -m lab.evidence``: identity against pose leak on the pixel world's model."""
 
-from demo import environment
+from .. import environment
 
 if __name__ == "__main__":
     environment.enter("lab.evidence")

@@ -27,6 +27,7 @@ from lafi.core.session import Session
 from lafi.core.sites import choose_sites, find_sites
 from lafi.core.stream import NoiseSchedule
 
+from ..host.embedded import unhooked_forward
 from ..training.data import render_batch, to_latents
 from ..training.load import PixelModel
 from ..world import ACTIONS, Figure, Picture, caption, draw_identity, draw_picture
@@ -118,7 +119,7 @@ def _forced(model: PixelModel, target: Picture, reference: Picture | None, time:
     noise = torch.randn(z0.shape, generator=torch.Generator().manual_seed(5))
     stream = Reference(z0, noise, Conditioning(model.context([""])), schedule, "v")
     plan = Plan(choose_sites(find_sites(model.unet), 100), Window(0, 100))
-    with Session(model.unet, stream, plan, _forward, PassReport("first")) as session:
+    with Session(model.unet, stream, plan, unhooked_forward, PassReport("first")) as session:
         session.begin(0, 1, schedule.sigma(time), lambda rows, kwargs: [True] * rows)
         return _loss(model, [target], [caption(target)], time)
 
@@ -131,12 +132,6 @@ def _loss(model: PixelModel, pictures: list[Picture], captions: list[str], time:
     wanted = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
     made = model.unet(x, torch.full((len(x),), time), context=model.context(captions))
     return float((made - wanted).square().mean())
-
-
-def _forward(
-    unet: nn.Module, x: Tensor, timesteps: Tensor, conditioning: Conditioning, kwargs: dict
-) -> Tensor:
-    return unet.forward(x, timesteps, context=conditioning.context)
 
 
 @contextlib.contextmanager

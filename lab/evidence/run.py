@@ -16,6 +16,7 @@ from lafi.core.report import PassReport
 from lafi.core.session import Session
 from lafi.core.stream import NoiseSchedule
 
+from ..host.embedded import cond_rows_first, unhooked_forward
 from ..training.autoencoder import decode_cells
 from ..training.data import render_batch, to_latents
 from ..training.load import PixelModel
@@ -111,7 +112,7 @@ class Sampler:
     ) -> Tensor:
         now, later = self.alphas[index], self.alphas[index + 1]
         if session:
-            session.begin(index, self.steps, ((1 - now) / now) ** 0.5, _cond_first)
+            session.begin(index, self.steps, ((1 - now) / now) ** 0.5, cond_rows_first)
         timesteps = torch.full((2 * len(x),), self.times[index])
         around = keys_adain(session.plan.sites) if session and method.keys_adain else None
         with autocast(), around or contextlib.nullcontext():
@@ -172,7 +173,7 @@ class _Rows:
                 timesteps, self.schedule.timestep(sigma), dtype=torch.float32
             )
         with self._recording():
-            return unet.forward(x, timesteps, context=conditioning.context)
+            return unhooked_forward(unet, x, timesteps, conditioning, kwargs)
 
     def _draw(self) -> Tensor:
         return torch.randn(1, 4, *SHAPE[::-1], generator=self._generator)
@@ -202,7 +203,3 @@ def _mask(method: Method, picture: Picture):
 
 def _noise(seed: int) -> Tensor:
     return torch.randn(1, 4, *SHAPE[::-1], generator=torch.Generator().manual_seed(seed))
-
-
-def _cond_first(rows: int, kwargs: dict) -> list[bool]:
-    return [row < rows // 2 for row in range(rows)]

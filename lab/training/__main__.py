@@ -6,7 +6,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from demo import environment
+from .. import environment
 
 STAGES = {"decoder": 20, "diffusion": 240, "judges": 30}  # minutes
 

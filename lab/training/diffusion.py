@@ -18,11 +18,13 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from ..host.model import sd_alphas_cumprod
+from ..host.tokenizer import Tokenizer
 from ..world import ACTIONS, CELL, FACINGS, Picture, training_caption, training_pictures
 from .data import render_batch, tile, to_bytes, to_colours, to_latents
 from .nets import build_unet
 from .runs import RUNS, Stage, autocast, device, learning_rate, log, on_gpu
-from .text import TextModel, Tokenizer, known_tokens
+from .text import TextModel, known_tokens
 
 PEAK_RATE = 5e-4
 SEED, FIRST = 1, 0  # of torch; the number of the first batch of pictures
@@ -52,12 +54,6 @@ PAIR_PROMPTS = [
 ]
 
 
-def alphas_cumprod() -> Tensor:
-    """(1000,) of SD's schedule, float64."""
-    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
-    return torch.cumprod(1 - betas, 0)
-
-
 class Model(nn.Module):
     """UNet and text model together."""
 
@@ -79,7 +75,7 @@ class Times:
     """Draws timesteps, high signal-to-noise ratios less often."""
 
     def __init__(self) -> None:
-        alphas = alphas_cumprod()
+        alphas = sd_alphas_cumprod().double()
         shares = RARER_ABOVE / (RARER_ABOVE + alphas / (1 - alphas))
         self._steps = (shares / shares.sum()).cumsum(0).float()
 
@@ -149,7 +145,7 @@ def loss_of(
     model: Model, latents: Tensor, captions: list[str], timesteps: Tensor, noise: Tensor
 ) -> Tensor:
     """v-prediction loss per sample (B,), unweighted."""
-    alphas = alphas_cumprod().float().to(latents)[timesteps].view(-1, 1, 1, 1)
+    alphas = sd_alphas_cumprod().to(latents)[timesteps].view(-1, 1, 1, 1)
     noised = alphas.sqrt() * latents + (1 - alphas).sqrt() * noise
     target = alphas.sqrt() * noise - (1 - alphas).sqrt() * latents
     with autocast():
@@ -170,7 +166,7 @@ def sample(
     generator = torch.Generator().manual_seed(seed)
     columns, rows = shape
     x = torch.randn(len(captions), 4, rows, columns, generator=generator).to(device())
-    alphas = alphas_cumprod().float().to(device())
+    alphas = sd_alphas_cumprod().to(device())
     times = torch.linspace(999, 0, steps + 1, device=device()).round().long()
     with autocast():
         context = model.context([*captions, *[""] * len(captions)])

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .diffusion import Model, alphas_cumprod
+from ..host.checkpoint import PIXEL
+from ..host.model import sd_alphas_cumprod, sd_betas
+from .diffusion import Model
 from .judges import Judges
 from .nets import AUTOENCODER, SCALE_FACTOR, UNET, Autoencoder
 
-TARGET = Path(__file__).parents[1] / "model"
-CHECKPOINT, JUDGES = "pixel.safetensors", "judges.safetensors"
+TARGET, CHECKPOINT, JUDGES = PIXEL.parent, PIXEL.name, "judges.safetensors"
 
 
 def export(model: Model, autoencoder: Autoencoder, folder: Path = TARGET) -> Path:
@@ -25,9 +25,7 @@ def export(model: Model, autoencoder: Autoencoder, folder: Path = TARGET) -> Pat
         **_prefixed("cond_stage_model.transformer.text_model.", model.text.whole()),
     }
     half = {name: value.half().contiguous().clone().cpu() for name, value in state.items()}
-    alphas = alphas_cumprod()
-    betas = 1 - alphas / torch.cat([alphas.new_ones(1), alphas[:-1]])
-    half |= {"betas": betas.float(), "alphas_cumprod": alphas.float()}
+    half |= {"betas": sd_betas().float(), "alphas_cumprod": sd_alphas_cumprod()}
     path = folder / CHECKPOINT
     save_file(half, path, {"format": "pt", "prediction": "v", "heads": str(UNET["num_heads"])})
     path.with_suffix(".yaml").write_text(

@@ -8,10 +8,12 @@ from pathlib import Path
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from ..host.checkpoint import part_of
+from ..host.tokenizer import Tokenizer
 from .export import CHECKPOINT, JUDGES, TARGET
 from .judges import Judges
 from .nets import Autoencoder, build_unet
-from .text import TextModel, Tokenizer
+from .text import TextModel
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,9 @@ def load_model(path: Path = TARGET / CHECKPOINT) -> PixelModel:
     """The model of an exported checkpoint; strict about every parameter."""
     state = load_file(path)
     unet, autoencoder, text = build_unet(), Autoencoder(), TextModel()
-    unet.load_state_dict(_part(state, "model.diffusion_model."))
-    autoencoder.load_state_dict(_part(state, "first_stage_model."))
-    text.load_state_dict(_part(state, "cond_stage_model.transformer.text_model."))
+    unet.load_state_dict(part_of(state, "model.diffusion_model."))
+    autoencoder.load_state_dict(part_of(state, "first_stage_model."))
+    text.load_state_dict(part_of(state, "cond_stage_model.transformer.text_model."))
     for part in (unet, autoencoder, text):
         part.eval().requires_grad_(False)
     return PixelModel(unet, autoencoder, text, Tokenizer(), state["alphas_cumprod"])
@@ -48,11 +50,3 @@ def load_judges(path: Path = TARGET / JUDGES) -> Judges:
         {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
     )
     return judges.eval().requires_grad_(False)
-
-
-def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(prefix): value.float()
-        for name, value in state.items()
-        if name.startswith(prefix)
-    }

@@ -8,8 +8,6 @@ import json
 import re
 import threading
 import time
-import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,6 +20,7 @@ import pytest
 from PIL import Image
 
 # Not every host's API lists extensions' options; then they are at their defaults.
+from lab.host.client import Answer, Client
 from lafi.webui.options import DEFAULTS
 
 SEED = 7
@@ -59,17 +58,6 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the host answered to a request: HTTP status and decoded body."""
-
-    status: int
-    body: Any
-
-    def __repr__(self) -> str:
-        return f"<Answer {self.status} {str(self.body)[:500]}>"
-
-
-@dataclass(frozen=True)
 class Result:
     """What one generation gave.
 
@@ -102,7 +90,7 @@ class Result:
         return set(re.findall(r"\b(LAFI [a-z_ ]+):", self.infotexts[0]))
 
 
-class WebUI:
+class WebUI(Client):
     """A running WebUI.
 
     Args:
@@ -113,12 +101,8 @@ class WebUI:
     """
 
     def __init__(self, url: str, size: int, steps: int, timeout: float = 600) -> None:
-        parts = urllib.parse.urlsplit(url.rstrip("/"))
-        login, _, host = parts.netloc.rpartition("@")
-        self.url = parts._replace(netloc=host).geturl()
-        self.size, self.steps, self.timeout = size, steps, timeout
-        token = base64.b64encode(urllib.parse.unquote(login).encode()).decode()
-        self.headers = {"Authorization": f"Basic {token}"} if login else {}
+        super().__init__(url, timeout)
+        self.size, self.steps = size, steps
 
     def stranger(self) -> WebUI:
         """The same WebUI for somebody who has no password."""
@@ -132,10 +116,6 @@ class WebUI:
         assert answer.status == 200, f"GET {path}: {answer}"
         return answer.body
 
-    def try_get(self, path: str) -> Answer:
-        """The answer to a GET, whatever it is."""
-        return self._send(urllib.request.Request(self.url + path, headers=self.headers))
-
     def listed(self, path: str) -> list[Any]:
         """The body of a GET; empty if the host has no such route."""
         answer = self.try_get(path)
@@ -145,31 +125,16 @@ class WebUI:
         """Whether a GET succeeds; also while the host starts and answers nothing."""
         request = urllib.request.Request(self.url + path, headers=self.headers)
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout):
-                return True
+            return super()._send(request).status == 200
         except OSError:
             return False
 
-    def post(self, path: str, body: dict[str, Any] | None = None) -> Answer:
-        """The answer to a POST, whatever it is."""
-        data = json.dumps(body or {}).encode()
-        headers = {"Content-Type": "application/json"} | self.headers
-        return self._send(urllib.request.Request(self.url + path, data, headers))
-
     def _send(self, request: urllib.request.Request) -> Answer:
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout) as response:
-                status, text = response.status, response.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                status, text = error.code, error.read()
+            return super()._send(request)
         except OSError as error:
             # No other test can say more.
             pytest.exit(f"{self.url} does not answer: {error}", returncode=1)
-        try:
-            return Answer(status, json.loads(text))
-        except ValueError:
-            return Answer(status, text.decode(errors="replace"))
 
     # ---- pictures -----------------------------------------------------------------------------
 

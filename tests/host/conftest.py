@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from demo.bundled import fused_attention
+from lab.host.bundled import fused_attention
 
 from . import harness
 

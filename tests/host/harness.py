@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from demo.bundled import SGMUNetModel
-from demo.host import cond_rows_first, unhooked_forward
-from demo.model import build_unet, fill_zero_layers, sd_alphas_cumprod, sharpen_attention
+from lab.host.bundled import SGMUNetModel
+from lab.host.embedded import cond_rows_first, unhooked_forward
+from lab.host.model import build_unet, fill_zero_layers, sd_alphas_cumprod, sharpen_attention
 from lafi.core.plan import Plan
 from lafi.core.reference import Conditioning, Reference
 from lafi.core.replay.key import Replay

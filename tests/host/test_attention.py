@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from demo.bundled import BasicTransformerBlock
+from lab.host.bundled import BasicTransformerBlock
 from lafi.core.mask import TokenMask
 from lafi.core.sites import Site, choose_sites
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from demo.host import cond_rows_first
+from lab.host.embedded import cond_rows_first
 from lafi.core.attention import Rows, weighted_attention
 from lafi.core.mask import TokenMask
 from lafi.core.replay.bank import Bank

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from demo.host import cond_rows_first
+from lab.host.embedded import cond_rows_first
 from lafi.core.recorder import RECORDINGS
 from lafi.core.replay.bank import Bank
 from lafi.core.replay.key import Replay

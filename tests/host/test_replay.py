@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from demo.host import cond_rows_first
+from lab.host.embedded import cond_rows_first
 from lafi.core import batching as batching_module
 from lafi.core.batching import Batching
 from lafi.core.mask import TokenMask

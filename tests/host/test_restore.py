@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from demo.host import cond_rows_first
+from lab.host.embedded import cond_rows_first
 from lafi.core.schedule import Window
 from lafi.core.session import Session
 from lafi.errors import LafiError

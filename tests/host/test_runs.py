@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from demo.bundled import sampling
-from demo.host import SAMPLERS, CFGDenoiser, EmbeddedHost, Request, k_denoiser
-from demo.model import Model, RandomText, sd_alphas_cumprod
+from lab.host.bundled import sampling
+from lab.host.embedded import SAMPLERS, CFGDenoiser, EmbeddedHost, Request, k_denoiser
+from lab.host.model import Model, RandomText, sd_alphas_cumprod
 from lafi.core.schedule import Window
 from lafi.settings import LafiSettings
 

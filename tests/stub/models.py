@@ -10,7 +10,7 @@ from backend.patcher.unet import KModel, Prediction, UnetPatcher
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
-from demo.model import RandomText, sd_alphas_cumprod
+from lab.host.model import RandomText, sd_alphas_cumprod
 from tests.host import harness
 
 

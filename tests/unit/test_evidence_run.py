@@ -16,12 +16,7 @@ from lab.training.diffusion import Model
 from lab.training.judges import Judges
 from lab.training.load import load_model
 from lab.world import ACTIONS, render
-from lafi.core.plan import Plan
 from lafi.core.reference import Conditioning
-
-waits = pytest.mark.skipif(
-    "fidelity" not in Plan.__dataclass_fields__, reason="the rows' fidelity is not in core yet"
-)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +32,6 @@ def folder(tmp_path_factory):
     return made
 
 
-@waits
 def test_quick_run_writes_table_plot_and_grids(folder, tmp_path):
     names = [PLAIN, PAPER.name, DEFAULT.name, "refresh 2"]
     files = ["--model", str(folder), "--out", str(tmp_path)]
@@ -61,7 +55,6 @@ def test_quick_run_writes_table_plot_and_grids(folder, tmp_path):
     assert (tmp_path / "grid-plain.png").exists()
 
 
-@waits
 def test_every_method_changes_the_picture_and_leaves_no_hook(folder):
     sampler = Sampler(load_model(folder / export.CHECKPOINT), steps=2)
     trial = draw_trials(1, 1, seed=3)[0]

@@ -26,6 +26,18 @@ BELOW = {
     "webui": {"__init__", "hosts", "core", "errors", "settings", "kinds"},
 }
 FILES = sorted((ROOT / "lafi").rglob("*.py"))
+# The same for the parts of lab.
+WORKSHOP_BELOW = {
+    "__init__": set(),
+    "errors": set(),
+    "environment": set(),
+    "world": set(),
+    "host": {"errors"},
+    "training": {"environment", "host", "world"},
+    "evidence": {"environment", "host", "training", "world"},
+    "bench": {"environment", "host"},
+}
+WORKSHOP = sorted(path for top in ("lab", "demo") for path in (ROOT / top).rglob("*.py"))
 
 
 def imports(path: Path) -> set[str]:
@@ -57,6 +69,33 @@ def test_imports_run_downwards(path: Path) -> None:
         other = name.split(".")[1] if "." in name else "__init__"
         other = "__init__" if other.startswith("__") else other
         assert other == part or other in BELOW[part], f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", WORKSHOP, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_workshop_stands_on_lafi_and_has_no_circles(path: Path) -> None:
+    top, part = path.relative_to(ROOT).parts[:2]
+    part = part.removesuffix(".py")
+    for name in imports(path):
+        first, _, rest = name.partition(".")
+        assert first not in {"tests", "scripts", "modules"}, f"{path} imports {name}"
+        if top != "lab":
+            continue
+        assert first != "demo", f"{path} imports {name}"
+        other = rest.split(".")[0]
+        if first == "lab" and other and other != part:
+            assert other in WORKSHOP_BELOW[part], f"{path} imports {name}"
+
+
+def test_lafi_knows_nothing_of_the_workshop() -> None:
+    for path in [*FILES, *(ROOT / "scripts").glob("*.py"), *ROOT.glob("*.py")]:
+        known = {name.split(".")[0] for name in imports(path)}
+        assert not known & {"lab", "demo", "tests"}, path
+
+
+def test_the_environment_needs_nothing_installed() -> None:
+    for file in ("__init__.py", "environment.py"):
+        foreign = {name.split(".")[0] for name in imports(ROOT / "lab" / file)}
+        assert foreign <= sys.stdlib_module_names, file
 
 
 @pytest.mark.parametrize("part", ["core", "settings", "kinds", "errors"])

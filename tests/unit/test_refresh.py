@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from demo.model import sd_alphas_cumprod
+from lab.host.model import sd_alphas_cumprod
 from lafi.core.refresh import Refresh
 from lafi.core.schedule import Window
 from lafi.core.stream import NoiseSchedule

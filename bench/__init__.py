@@ -1,1 +1,0 @@
-"""Measurements: what LAFI costs, and what it keeps and leaks."""

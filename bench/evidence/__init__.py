@@ -1,1 +1,0 @@
-"""Identity against pose leak, measured on a toy world where both are known."""

@@ -1,9 +1,0 @@
-"""``python3 -m bench.evidence``: identity against pose leak on the toy model."""
-
-from demo import environment
-
-if __name__ == "__main__":
-    environment.enter("bench.evidence")
-    from .harness import main  # needs torch, which only the environment has
-
-    main()

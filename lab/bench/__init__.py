@@ -1,0 +1,1 @@
+"""Measurements: what LAFI costs, and whether memory stays level."""

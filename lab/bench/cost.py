@@ -1,0 +1,216 @@
+"""What LAFI costs beside plain sampling: multiply-adds, seconds and memory, scheme by scheme."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
+
+from lafi.core.mask import TokenMask
+from lafi.core.plan import Plan
+from lafi.core.reference import Conditioning, Reference
+from lafi.core.replay.bank import Bank
+from lafi.core.replay.key import Replay
+from lafi.core.report import PassReport
+from lafi.core.schedule import Window
+from lafi.core.session import Session
+from lafi.core.sites import choose_sites, find_sites
+from lafi.core.stream import NoiseSchedule
+
+from ..host.embedded import unhooked_forward
+from ..host.model import sd_alphas_cumprod
+from .models import Shape
+from .peers import FullBatchReference
+
+SCHEDULE = NoiseSchedule.from_alphas(sd_alphas_cumprod())
+WORDS = 77
+MASKED = 0.3
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """A way to bring the reference in.
+
+    Attributes:
+        plan: changes to the default plan; None for plain sampling.
+        replays: whether an earlier picture has filled the bank.
+        masked: whether 30 % of the tokens are kept.
+        projected: whether the bank keeps keys and values.
+        peer: restates another method instead.
+    """
+
+    name: str
+    plan: dict[str, Any] | None = field(default_factory=dict)
+    layers: str = "decoder"
+    replays: bool = False
+    masked: bool = False
+    projected: bool = False
+    peer: bool = False
+
+
+SCHEMES = (
+    Scheme("plain", None),
+    Scheme("first picture, separate pass"),
+    Scheme("first picture, one batch", {"fused": True}),
+    Scheme("first picture, refresh 2", {"refresh": 2}),
+    Scheme("first picture, refresh 4", {"refresh": 4}),
+    Scheme("later pictures, tokens kept", replays=True),
+    Scheme("later pictures, keys, values kept", replays=True, projected=True),
+    Scheme("later pictures, 30 % mask", replays=True, masked=True),
+    Scheme("peer: one row, all layers", layers="all"),
+    Scheme("peer: full batch, all layers", None, peer=True),
+)
+
+
+class Bench:
+    """One UNet, one batch size.
+
+    Args:
+        batch: pictures; each has a cond and an uncond row.
+        device: ``meta`` counts multiply-adds without computing anything.
+    """
+
+    def __init__(self, shape: Shape, batch: int, device: str, dtype: torch.dtype) -> None:
+        self.shape, self.batch, self.device = shape, batch, device
+        self.unet: nn.Module = shape.build(device, dtype)
+        self.sites = find_sites(self.unet)
+        generator = torch.Generator().manual_seed(0)
+
+        def random(*size: int) -> Tensor:
+            return torch.randn(size, generator=generator)
+
+        side = shape.side
+        vector = random(1, shape.vector) if shape.vector else None
+        conditioning = Conditioning(random(1, WORDS, shape.context), vector)
+        mask = torch.zeros(side, side)
+        mask[: round(side * MASKED)] = 1
+        self.references = {
+            masked: Reference(
+                random(1, 4, side, side),
+                random(1, 4, side, side),
+                conditioning,
+                SCHEDULE,
+                mask=TokenMask(mask) if masked else None,
+            )
+            for masked in (False, True)
+        }
+        self.x = random(2 * batch, 4, side, side).to(device, dtype)
+        self.bank = Bank(2**40, projected=False)
+
+    def call(self, x: Tensor, timestep: float) -> Tensor:
+        """The UNet on (B, C, h, w), as a host calls it."""
+        rows = x.shape[0]
+        own = self.references[False].conditioning
+        vector = None if own.vector is None else own.vector.to(x).expand(rows, -1)
+        timesteps = torch.full((rows,), timestep, device=x.device)
+        extra = {} if vector is None else {"y": vector}
+        with torch.autocast("cuda", enabled=self.device == "cuda"):
+            return self.unet(x, timesteps, context=own.context.to(x).expand(rows, -1, -1), **extra)
+
+    @torch.no_grad()
+    def run(self, scheme: Scheme, evaluations: int) -> PassReport:
+        """A sampling run's UNet work, without the sampler."""
+        report = PassReport(scheme.name)
+        levels = [999 - 998 * i / evaluations for i in range(evaluations)]
+        if scheme.plan is None:
+            peer = FullBatchReference(self.unet, self.references[False].z0.to(self.device))
+            for index, timestep in enumerate(levels):
+                if scheme.peer and Window().contains(index, evaluations):
+
+                    def call(x: Tensor, timestep: float = timestep) -> Tensor:
+                        return self.call(x, timestep)
+
+                    peer.evaluate(call, self.x, SCHEDULE.sigma(timestep))
+                else:
+                    self.call(self.x, timestep)
+            return report
+        with self._session(scheme, report) as session:
+            for index, timestep in enumerate(levels):
+                sigma = SCHEDULE.sigma(timestep)
+                session.begin(index, evaluations, sigma, lambda rows, _: [True] * rows)
+                self.call(self.x, timestep)
+        return report
+
+    def _session(self, scheme: Scheme, report: PassReport) -> Session:
+        sites = choose_sites(self.sites, 100, scheme.layers)
+        self.bank.projected = scheme.projected
+        replay = Replay(self.bank, lambda: scheme.name) if scheme.replays else None
+        reference = self.references[scheme.masked]
+        plan = Plan(sites, **(scheme.plan or {}))
+        return Session(self.unet, reference, plan, unhooked_forward, report, replay)
+
+    def synchronise(self) -> None:
+        """Waits for the device, so that a clock tells the truth."""
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+
+
+def count(shape: Shape, batch: int, evaluations: int) -> dict[str, float]:
+    """Multiply-adds of each scheme over a run, relative to plain; on full-size modules."""
+    bench = Bench(shape, batch, "meta", torch.float32)
+    totals = {}
+    for scheme in tqdm(SCHEMES, f"counting {shape.name}, batch {batch}"):
+        if scheme.replays:
+            bench.run(scheme, evaluations)
+        with FlopCounterMode(display=False) as counter:
+            bench.run(scheme, evaluations)
+        totals[scheme.name] = counter.get_total_flops()
+    return {name: total / totals["plain"] for name, total in totals.items()}
+
+
+@dataclass
+class Timing:
+    """Seconds of each scheme in each repetition, and what it held."""
+
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    reference_bytes: dict[str, int] = field(default_factory=dict)
+    peak_bytes: dict[str, int] = field(default_factory=dict)
+
+    def ratios(self, name: str) -> list[float]:
+        """To the plain run of the same repetition."""
+        pairs = zip(self.seconds[name], self.seconds["plain"], strict=True)
+        return sorted(mine / plain for mine, plain in pairs)
+
+    def summary(self, name: str) -> dict[str, float]:
+        """Median and spread of the ratio, and memory."""
+        ratios = self.ratios(name)
+        return {
+            "median": statistics.median(ratios),
+            "lowest": ratios[0],
+            "highest": ratios[-1],
+            "reference_mib": self.reference_bytes[name] / 2**20,
+            "peak_mib": self.peak_bytes[name] / 2**20,
+        }
+
+
+def measure(bench: Bench, evaluations: int, repeats: int) -> Timing:
+    """Times all schemes in turn, so that a busy machine slows all of them alike.
+
+    On a CPU the process's own CPU seconds count, not the clock on the wall.
+    """
+    clock: Callable[[], float] = time.perf_counter if bench.device == "cuda" else time.process_time
+    timing = Timing()
+    for round_ in tqdm(range(repeats + 1), f"{bench.shape.name}, batch {bench.batch}"):
+        for scheme in SCHEMES:
+            if bench.device == "cuda":
+                torch.cuda.reset_peak_memory_stats()
+            bench.synchronise()
+            begun = clock()
+            report = bench.run(scheme, evaluations)
+            bench.synchronise()
+            spent = clock() - begun
+            if round_ == 0:  # warm-up; fills the bank as well
+                continue
+            timing.seconds.setdefault(scheme.name, []).append(spent)
+            timing.reference_bytes[scheme.name] = report.reference_bytes
+            timing.peak_bytes[scheme.name] = (
+                torch.cuda.max_memory_allocated() if bench.device == "cuda" else report.peak_bytes
+            )
+    return timing
