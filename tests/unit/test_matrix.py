@@ -154,7 +154,8 @@ class Pretended:
         self.error = "RuntimeError" if lafi is not None and self.armed and not self.deaf else ""
         if self.error:
             return Answer(500, {"detail": "a fault"})
-        picture, text = (DARK, CLAIM[0]) if self.on else (GREY, "")
+        plain = LIGHT if "loud" in payload.get("alwayson_scripts", {}) else GREY
+        picture, text = (DARK, CLAIM[0]) if self.on else (plain, "")
         info = json.dumps({"infotexts": [text], "all_seeds": [7]})
         return Answer(200, {"images": [encoded(picture)], "info": info})
 
@@ -172,11 +173,19 @@ def test_a_run_that_stays_switched_on_fails():
 
 
 def test_beside_a_neighbour_the_picture_without_either_counts_too():
-    beside = Scenario("name", beside={"other": {"args": []}})
+    beside = Scenario("name", beside={"loud": {"args": []}})
     outcome = run(beside, Pretended())
     assert outcome.verdict is Verdict.PASS
-    assert outcome.seen.startswith("the extension alone 0; 8 from plain")
+    assert outcome.seen.startswith("the extension alone 12; 20 from plain")
     assert outcome.seen.endswith("next picture without either equal")
+    assert run(beside, Pretended(sticky=True)).verdict is Verdict.FAIL
+
+
+def test_beside_a_neighbour_that_does_nothing_nothing_is_shown():
+    beside = Scenario("name", beside={"quiet": {"args": []}})
+    outcome = run(beside, Pretended())
+    assert outcome.verdict is Verdict.SKIPPED
+    assert outcome.seen.startswith("the extension alone 0; 8 from plain")
 
 
 def test_what_cannot_even_be_asked_fails_and_the_others_go_on():

@@ -132,12 +132,6 @@ NEIGHBOURS = (
     Neighbour("CD Tuner", "cd tuner", {0: True, "Detail(d1)": 5}),
     Neighbour("NegPiP", "negpip", {0: True}, {"prompt": "a knight, (forest:-1.2)"}),
     Neighbour("Kohya Hires.fix", "kohya hires.fix", {"Enable extension": True}, PANORAMA),
-    Neighbour(
-        "LoRA block weight",
-        "lora block weight",
-        {},
-        {"prompt": "a knight <lora:tiny_lora:1:lbw=MIDD>"},
-    ),
 )
 
 
@@ -148,6 +142,11 @@ def scenarios(facts: Facts) -> Iterator[Scenario]:
     with_hires = Neighbour("ADetailer, hires", "adetailer", adetailer(), hires(facts), passes=2)
     yield with_hires.scenario(facts)
     yield _control_model(facts)
+    # It acts wherever a prompt asks for it.
+    weighted = {"prompt": "a knight <lora:tiny_lora:1:lbw=MIDD>"}
+    known = ("txt2img", "lora block weight") in facts.scripts
+    skip = "" if known else "the host has no script lora block weight"
+    yield Scenario("LoRA block weight", weighted, skip=skip)
     yield _ultimate(facts)
 
 
