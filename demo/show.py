@@ -25,8 +25,8 @@ CELLS = (
     ("LAFI: depth 100 %, cutoff 80 %", LafiSettings(enabled=True)),
     ("every layer shared (not LAFI)", LafiSettings(enabled=True, layers="all")),
     *((f"depth {depth} %", LafiSettings(enabled=True, depth=depth)) for depth in (25, 50, 75)),
-    ("positive rows, strength 2", LafiSettings(enabled=True, rows="positive", strength=2)),
-    ("positive rows, strength 4", LafiSettings(enabled=True, rows="positive", strength=4)),
+    ("fidelity 0, strength 1", LafiSettings(enabled=True, fidelity=0, strength=1)),
+    ("strength 4", LafiSettings(enabled=True, strength=4)),
     *((f"cutoff {cutoff} %", LafiSettings(enabled=True, cutoff=cutoff)) for cutoff in (40, 60)),
     ("cutoff 100 %", LafiSettings(enabled=True, cutoff=100)),
 )

@@ -23,6 +23,19 @@ var lafi = (function() {
         return [];
     }
 
+    // The likeness dial's table holds rows of [percent, strength, fidelity]; its two directions.
+    function nearest(table, distance) {
+        return table.reduce((best, row) => (distance(row) < distance(best) ? row : best));
+    }
+
+    function numbersOf(table, percent) {
+        return nearest(table, (row) => Math.abs(row[0] - percent)).slice(1);
+    }
+
+    function likenessOf(table, strength, fidelity) {
+        return [nearest(table, (row) => Math.hypot(row[1] - strength, row[2] - fidelity))[0]];
+    }
+
     // The size of the new picture, such as "512x768"; empty if the page does not show it.
     function size(tab) {
         const scaled = gradioApp().querySelector(`#${tab}_tab_resize_by`);
@@ -96,5 +109,5 @@ var lafi = (function() {
         }
     });
 
-    return {refresh, mark, size, selectedPicture};
+    return {refresh, mark, numbersOf, likenessOf, size, selectedPicture};
 })();

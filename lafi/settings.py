@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,20 +84,20 @@ class LafiSettings:
         "first.",
     )
     strength: float = _setting(
-        Number(0, 4, 0.05), 1, "Strength",
-        "Weight of the reference in the attention. 1: as strong as the picture's own content."
-        " 0: off.",
+        Number(0, 4, 0.05), 2, "Strength",
+        "How strongly the picture looks at the reference. 1: as much as at itself. 2: twice as "
+        "much. 0: off.",
+    )
+    fidelity: float = _setting(
+        Number(0, 1, 0.05), 1, "Fidelity",
+        "How far the CFG scale amplifies the reference. 1: in full, most likeness. 0: not at all, "
+        "freest. Lower it where colours burn.",
     )
     stream: str = _setting(
-        Choice(("noise", "inversion", "denoise")), "noise", "Reference stream",
-        "How the reference is brought to each noise level. noise: one fixed noise, fastest. "
-        "inversion: the model's own path back from the reference, once per run. denoise: "
-        "denoised beside the picture.",
-    )
-    rows: str = _setting(
-        Choice(("both", "positive")), "both", "Rows",
-        "both: prompt and negative prompt see the reference. positive: only the prompt does; "
-        "stronger, as CFG then amplifies the reference.",
+        Choice(("noise", "inversion", "denoise")), "inversion", "Reference stream",
+        "How the reference is shown to the model. inversion: along the model's own path, nearest "
+        "to the character. noise: with a fixed noise, fastest. denoise: beside the picture, "
+        "slowest.",
     )
     prompt: str = _setting(
         Text(), "", "Reference prompt",
@@ -105,6 +107,11 @@ class LafiSettings:
         Image(), None, "Reference mask",
         "White: the parts of the reference to use. Without it the reference's transparency "
         "serves.",
+    )
+    cutout: str = _setting(
+        Choice(("auto", "off")), "auto", "Cut out the figure",
+        "auto: before a flat background only the figure is used, so that no wall or floor comes "
+        "along; a mask or transparency goes before it. off: the whole picture is used.",
     )
     passes: str = _setting(
         Choice(("both", "first", "hires")), "both", "Passes",
@@ -125,10 +132,10 @@ class LafiSettings:
         "decoder: LAFI. all: every self-attention layer, as other methods do; for comparison.",
     )
     refresh: int = _setting(
-        Integer(1, 8, 1), 1, "Refresh",
-        "Record the reference once for so many evaluations, at the noise level in their "
-        "middle. 1: exact. More: a faster first picture, slightly different; below 12 steps "
-        "stay at 1 or 2.",
+        Integer(0, 8, 1), 0, "Refresh",
+        "How many of the model's evaluations share one recording of the reference. 0: a few "
+        "recordings serve the whole run. 1: a new one each time, exact and slowest. More: faster, "
+        "slightly different.",
     )
     # fmt: on
 
@@ -154,13 +161,44 @@ FIELDS = tuple(
 )
 BY_NAME = {field.name: field for field in FIELDS}
 
-# What the page sets at one press; docs/evidence.md has what each keeps of a character.
+# Settings of former versions: what a request that still names one is told.
+FORMER = {"rows": "is not a setting any more; use fidelity: 0 for both, 1 for positive"}
+
+# The dial for the likeness: percent, strength, fidelity, straight lines between.
+LIKENESS = ((0, 0.5, 0.0), (25, 1.0, 0.25), (50, 1.5, 0.5), (75, 2.0, 1.0), (100, 4.0, 1.0))
+LIKENESS_STEP = 5
+
+
+def likeness(percent: float) -> tuple[float, float]:
+    """Strength and fidelity for a likeness from 0 to 100 %."""
+    for (low, *first), (high, *last) in itertools.pairwise(LIKENESS):
+        if percent <= high:
+            share = max(percent - low, 0) / (high - low)
+            break
+    else:
+        share = 1
+    strength, fidelity = (a + share * (b - a) for a, b in zip(first, last, strict=True))
+    return round(strength, 2), round(fidelity, 2)
+
+
+def nearest_likeness(strength: float, fidelity: float) -> int:
+    """The dial's position that comes nearest to these two."""
+    wanted = (strength, fidelity)
+    return min(range(0, 101, LIKENESS_STEP), key=lambda each: math.dist(likeness(each), wanted))
+
+
+def _like(percent: float) -> dict[str, Any]:
+    return dict(zip(("strength", "fidelity"), likeness(percent), strict=True))
+
+
+# What the page sets at one press, by goal.
 PRESETS: dict[str, dict[str, Any]] = {
+    "Preset: free pose": {**_like(50), "start": 10.0},
     "Preset: balanced": {},
-    "Preset: more likeness": {"rows": "positive", "strength": 2.0},
-    "Preset: fast": {"refresh": 4},
+    "Preset: strong likeness": _like(100),
+    "Preset: fast": {"stream": "noise", "refresh": 0},
 }
-PRESET_FIELDS = ("depth", "cutoff", "start", "strength", "rows", "refresh")
+PRESET_FIELDS = ("depth", "cutoff", "start", "strength", "fidelity", "stream", "refresh")
 
 
 def preset(name: str) -> dict[str, Any]:
@@ -231,6 +269,8 @@ def _contradictions(settings: LafiSettings) -> Iterable[dict[str, Any]]:
 
 
 def _unknown(name: Any) -> dict[str, Any]:
+    if name in FORMER:
+        return problem(name, FORMER[name])
     near = difflib.get_close_matches(str(name)[:LONGEST_NAME], BY_NAME, 1)
     hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(BY_NAME)}"
     return problem(name, "is not a setting" + hint)

@@ -151,7 +151,7 @@ class EmbeddedHost:
             Window(settings.start, settings.cutoff),
             settings.strength,
             settings.stream,
-            fidelity=float(settings.rows == "positive"),
+            fidelity=settings.fidelity,
             refresh=settings.refresh,
         )
         return Session(model.unet, reference, plan, unhooked_forward, report)

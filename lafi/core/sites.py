@@ -161,5 +161,5 @@ def replaced(name: str) -> LafiError:
     return LafiError(
         "attention_replaced",
         f"another extension has replaced the attention of {name}.",
-        "Use strength 1 with rows both, or switch that extension off.",
+        "Use strength 1 with fidelity 0, or switch that extension off.",
     )

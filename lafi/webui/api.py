@@ -79,7 +79,8 @@ def check(fields: Any = Body(None)) -> Any:  # noqa: B008 (FastAPI reads it ther
     try:
         settings = validate({"enabled": True} | _object(fields))
         if settings.enabled:
-            open_picture(settings.image, settings.mask, shared.opts.img2img_background_color)
+            background = shared.opts.img2img_background_color
+            open_picture(settings.image, settings.mask, background, settings.cutout)
     except LafiError as error:
         return http.refusal(error)
     return {"valid": True, "acts": settings.acts}

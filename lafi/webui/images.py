@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ..errors import LafiError, invalid
+from .cutout import cut_out
 from .decode import decode
 
 # Pixels of one latent cell, in each direction.
@@ -27,11 +28,13 @@ class Picture:
         pixels: RGB.
         mask: L, white keeps; None keeps all.
         hash: of the pixels and the mask, for infotext and the noise seed.
+        figure: share of the picture that was cut out of a flat background; None where nothing was.
     """
 
     pixels: Image.Image
     mask: Image.Image | None
     hash: str
+    figure: float | None = None
 
     @property
     def seed(self) -> int:
@@ -39,13 +42,16 @@ class Picture:
         return int(self.hash[:8], 16)
 
 
-def open_picture(image: Any, mask: Any, background: str = "#ffffff") -> Picture:
+def open_picture(
+    image: Any, mask: Any, background: str = "#ffffff", cutout: str = "off"
+) -> Picture:
     """The reference from what a user or an API client sent.
 
     Args:
         image: a PIL picture, base64 or a data URL.
         mask: the same, or None: then the picture's transparency serves.
         background: colour behind transparent parts.
+        cutout: auto cuts the figure out where neither is given and the background is flat.
 
     Raises:
         LafiError: naming the field.
@@ -63,9 +69,13 @@ def open_picture(image: Any, mask: Any, background: str = "#ffffff") -> Picture:
         if keep.getbbox() is None:
             field = "image" if mask is None else "mask"
             raise invalid(field, "keeps nothing of the reference; at least a part must be visible")
+    figure = None
+    if keep is None and cutout == "auto":
+        keep = cut_out(flat)
+        figure = None if keep is None else float((np.asarray(keep) > 0).mean())
     digest = hashlib.sha256(flat.tobytes())
     digest.update(b"" if keep is None else keep.tobytes())
-    return Picture(flat, keep, digest.hexdigest()[:12])
+    return Picture(flat, keep, digest.hexdigest()[:12], figure)
 
 
 @dataclass(frozen=True)
@@ -204,6 +214,6 @@ def _cells(mask: np.ndarray) -> Tensor:
         raise LafiError(
             "mask_empty",
             "the reference mask keeps nothing at the picture's size.",
-            "Choose a larger mask.",
+            "Choose a larger mask, or switch Cut out the figure off.",
         )
     return torch.from_numpy(cells)

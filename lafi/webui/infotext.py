@@ -20,6 +20,8 @@ RUN = PREFIX + "run"
 ERROR = PREFIX + "error"
 INNER_ERROR = PREFIX + "inner error"
 STORED = tuple(field for field in FIELDS if field.stored)
+# Of former versions: field, its value for each of theirs.
+FORMER = {PREFIX + "rows": ("fidelity", {"positive": "1", "both": "0"})}
 NOTHING_SAID = "The pasted text says nothing of LAFI: its settings stay as they are."
 
 
@@ -45,8 +47,10 @@ def clear(params: dict[str, Any]) -> None:
 def read(params: Mapping[str, str]) -> dict[Field, Any]:
     """The settings that a parsed infotext asks for, defaults filled in, unchecked."""
     values = {}
+    former = _former(params)
     for field in STORED:
         text = _find(params, field.infotext)
+        text = former.get(field.name) if text is None else text
         values[field] = field.default if text is None else field.kind.read(text)
     return values
 
@@ -64,6 +68,16 @@ def on_infotext_pasted(infotext: str, params: dict[str, Any]) -> None:
     wanted[BY_NAME["enabled"].infotext] = str(True)
     disregarded = _disregarded()
     params.update({key: text for key, text in wanted.items() if key not in disregarded})
+
+
+def _former(params: Mapping[str, str]) -> dict[str, str]:
+    """Values by field for what former versions wrote; what they never wrote stays as it is, to be
+    refused under the new name."""
+    return {
+        name: values.get(params[key], params[key])
+        for key, (name, values) in FORMER.items()
+        if key in params
+    }
 
 
 def _checked(field: Field, value: Any) -> str:

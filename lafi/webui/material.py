@@ -82,7 +82,7 @@ class Material:
             Window(settings.start, settings.cutoff),
             settings.strength,
             settings.stream,
-            fidelity=float(settings.rows == "positive"),
+            fidelity=settings.fidelity,
             refresh=settings.refresh,
             fused=kept.fused(),
             context_hook=host.context_hook(),

@@ -51,6 +51,7 @@ def describe(run: Run) -> dict[str, Any]:
             "reference": material.crop.cut if material else 0.0,
             "subject": material.crop.subject_cut if material else None,
         },
+        "figure": material.picture.figure if material else None,
         "description": run.description,
         "passes": [asdict(each) for each in run.passes],
         "inner": run.inner,
@@ -80,10 +81,12 @@ def summarise(report: dict[str, Any]) -> str:
         name: sum(each[name] for each in passes)
         for name in ("evaluations", "injected", "recorded", "replayed", "reference_seconds")
     }
+    figure = report["figure"]
+    cut_out = "" if figure is None else f" (the figure, {figure * 100:.0f} % of it)"
     size = max((each["reference_bytes"] for each in passes), default=0) / 2**20
     return (
         f"{report['host']}, {report['family']}, {report['description']}; injected in "
         f"{total['injected']} of {total['evaluations']} evaluations ({total['recorded']} recorded, "
-        f"{total['replayed']} replayed), reference {report['reference']}, "
+        f"{total['replayed']} replayed), reference {report['reference']}{cut_out}, "
         f"{total['reference_seconds']:.2f} s, {size:.1f} MiB"
     )

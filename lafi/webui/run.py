@@ -111,7 +111,7 @@ class Run:
         settings = self.settings
         find_host()
         background = shared.opts.img2img_background_color
-        picture = open_picture(settings.image, settings.mask, background)
+        picture = open_picture(settings.image, settings.mask, background, settings.cutout)
         self.material = Material(self.p, settings, picture)
         hires = getattr(self.p, "enable_hr", False)
         # A picture within a picture has a first pass alone, whatever the outer one has.

@@ -2,57 +2,111 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from modules import shared
 
+from ..core.recorder import RECORDINGS
+from ..core.schedule import Window
 from ..core.sites import choose_sites, describe_sites, find_sites
 from ..errors import LafiError
 from ..hosts import find_host
-from ..settings import validate
+from ..settings import LafiSettings, validate
 from .images import find_crop, open_picture
 
+# The fields that the two lines depend on.
+STATUS = ("depth", "layers", "start", "cutoff", "strength", "fidelity", "stream", "refresh")
+FIT = ("image", "mask", "fit", "cutout")
 
-def describe(depth: float, layers: str, start: float, cutoff: float) -> str:
-    """What these settings do to the checkpoint that is loaded now; never loads one.
+# What the line about the cost assumes: the page's own number of steps is not known here.
+EVALUATIONS = 20
+# Shares of one evaluation's work with CFG, whose two rows the reference joins as one more; and what
+# the longer attention costs at usual sizes (README, "Cost": 0.05 to 0.07 of a run, 80 % of it).
+ROW, LONGER = 0.5, 0.08
+
+
+def describe(values: Mapping[str, Any]) -> str:
+    """What these settings do to the checkpoint that is loaded now, and cost; never loads one.
 
     Args:
-        depth: percent of the decoder's attention blocks.
-        layers: ``decoder`` or ``all``.
-        start, cutoff: percent of the sampling run.
+        values: the fields of `STATUS`.
     """
     try:
-        validate({"depth": depth, "layers": layers, "start": start, "cutoff": cutoff})
+        settings = validate(values)
         host = find_host()
         sites = find_sites(host.unet())
         where = f"{host.family()}, {host.name}"
     except LafiError as error:
         return str(error)
-    chosen = choose_sites(sites, depth, layers)
+    chosen = choose_sites(sites, settings.depth, settings.layers)
+    start, cutoff = settings.start, settings.cutoff
     if not chosen:
         return f"{where}: nothing is injected at depth 0 %."
+    if not settings.strength:
+        return f"{where}: nothing is injected at strength 0."
     if start >= cutoff:
         return f"{where}: nothing is injected; the cutoff must be above the start."
-    injected = describe_sites(sites, chosen)
-    return f"{where}: {injected}; from {start:g} % to {cutoff:g} % of the run."
+    return (
+        f"{where}: {describe_sites(sites, chosen)}; from {start:g} % to {cutoff:g} % of the run; "
+        f"{_describe_cost(settings)}."
+    )
 
 
-def describe_fit(image: Any, mask: Any, fit: str, size: str) -> str:
-    """How much of the reference a picture's size cuts away; empty where there is nothing to say.
+def _describe_cost(settings: LafiSettings) -> str:
+    inside = Window(settings.start, settings.cutoff).count(EVALUATIONS)
+    recordings, rows = reference_work(settings.stream, settings.refresh, inside)
+    # Negative rows that see nothing of the reference attend to no more than without it.
+    seeing = 0.5 if settings.fidelity == 1 else 1.0
+    later = 100 * LONGER * seeing * inside / EVALUATIONS
+    first = later + 100 * ROW * rows / EVALUATIONS
+    cost = f"about {first:.0f} % more work for the first picture"
+    if settings.stream == "denoise":
+        cost = f"about {first:.0f} % more work for each picture"
+    else:
+        cost += f", {later:.0f} % for later ones"
+    count = f"{recordings} recording{'s' * (recordings != 1)} of the reference"
+    return f"{count} in {EVALUATIONS} steps, {cost}"
+
+
+def reference_work(stream: str, refresh: int, inside: int) -> tuple[int, int]:
+    """How often the reference is recorded for the first picture, and how often it goes through the
+    model for that.
 
     Args:
-        image, mask, fit: as in the settings.
+        inside: evaluations within the window, of `EVALUATIONS`.
+    """
+    every = refresh or (1 if stream == "denoise" else math.ceil(inside / RECORDINGS))
+    recordings = math.ceil(inside / every)
+    if stream != "inversion":
+        return recordings, recordings
+    # An inversion walks along its levels, and is recorded on the way where they are few.
+    return (recordings, EVALUATIONS + recordings) if refresh else (recordings, recordings + 1)
+
+
+def describe_fit(image: Any, mask: Any, fit: str, cutout: str, size: str) -> str:
+    """How much of the reference is used, where it is less than all of it: whether the figure is cut
+    out, and what a picture's size cuts away. Empty where there is nothing to say.
+
+    Args:
+        image, mask, fit, cutout: as in the settings.
         size: of the new picture, such as ``512x768``; empty if the page cannot tell.
     """
-    sides = re.fullmatch(r"([1-9]\d{1,4})x([1-9]\d{1,4})", size or "")
-    if image is None or sides is None:
+    if image is None:
         return ""
-    width, height = map(int, sides.groups())
     try:
-        validate({"fit": fit})
-        picture = open_picture(image, mask, shared.opts.img2img_background_color)
+        validate({"fit": fit, "cutout": cutout})
+        background = shared.opts.img2img_background_color
+        picture = open_picture(image, mask, background, cutout)
     except LafiError as error:
         return str(error)
-    cut = find_crop(picture, width, height, fit).describe()
-    return f"At {size}, {cut}." if cut else ""
+    said = []
+    if picture.figure is not None:
+        said.append(f"The figure is cut out: {picture.figure * 100:.0f} % of the reference.")
+    sides = re.fullmatch(r"([1-9]\d{1,4})x([1-9]\d{1,4})", size or "")
+    if sides is not None:
+        cut = find_crop(picture, *map(int, sides.groups()), fit).describe()
+        said += [f"At {size}, {cut}."] if cut else []
+    return " ".join(said)

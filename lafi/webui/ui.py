@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import html
+import json
 from typing import Any
 
 import gradio as gr
@@ -12,7 +13,17 @@ from modules.ui_components import InputAccordion
 from .. import __version__
 from ..errors import LafiError
 from ..kinds import Image
-from ..settings import BY_NAME, FIELDS, PRESET_FIELDS, PRESETS, Field, preset
+from ..settings import (
+    BY_NAME,
+    FIELDS,
+    LIKENESS_STEP,
+    PRESET_FIELDS,
+    PRESETS,
+    Field,
+    likeness,
+    nearest_likeness,
+    preset,
+)
 from . import infotext, kept, status
 from .decode import decode
 
@@ -20,9 +31,12 @@ GRADIO = int(gr.__version__.split(".")[0])
 UPLOAD = {"source": "upload"} if GRADIO < 4 else {"sources": ["upload", "clipboard"]}
 BADGE = '<span class="lafi-badge"></span>'
 AT_HAND = ("depth", "cutoff")
-# What the two lines below the pictures depend on.
-STATUS = ("depth", "layers", "start", "cutoff")
-FITTING = ("image", "mask", "fit")
+LIKENESS_HELP = (
+    "How much of the character comes through, against how free the pose is. Sets strength and "
+    "fidelity."
+)
+# The dial's positions with the two numbers of each; the page only looks them up.
+LIKENESS = json.dumps([[each, *likeness(each)] for each in range(0, 101, LIKENESS_STEP)])
 
 
 def build_ui(script: Any, is_img2img: bool) -> list:
@@ -41,6 +55,7 @@ def build_ui(script: Any, is_img2img: bool) -> list:
                 controls["image"] = _control(script, BY_NAME["image"])
                 take = gr.Button("Use selected gallery picture", elem_id=script.elem_id("ui_take"))
             with gr.Column(min_width=200):
+                dial = _likeness_dial(script)
                 controls |= {name: _control(script, BY_NAME[name]) for name in AT_HAND}
                 with gr.Row():
                     presets = {name: _preset_button(script, name) for name in PRESETS}
@@ -56,10 +71,11 @@ def build_ui(script: Any, is_img2img: bool) -> list:
             button.click(fn=functools.partial(_preset, name), outputs=changed, queue=False)
         forget.click(fn=_forget, outputs=[note], queue=False)
         tab = "img2img" if is_img2img else "txt2img"
+        _connect_likeness(dial, controls["strength"], controls["fidelity"])
         _connect_status(script, controls, line)
         _connect_fit(script, controls, cut, tab)
         _connect_pictures(script, controls, take, note, tab)
-    _keep_out_of_defaults(on.accordion, *controls.values())
+    _keep_out_of_defaults(on.accordion, dial, *controls.values())
     script.infotext_fields = [*infotext.paste_fields(controls), (note, _paste_note)]
     script.paste_field_names = [field.infotext for field in FIELDS]
     return [controls[field.name] for field in FIELDS]
@@ -90,6 +106,37 @@ def _control(script: Any, field: Field) -> Any:
     return getattr(gr, name)(info=field.help, **arguments)
 
 
+def _likeness_dial(script: Any) -> Any:
+    default = BY_NAME["strength"].default, BY_NAME["fidelity"].default
+    return gr.Slider(
+        minimum=0,
+        maximum=100,
+        step=LIKENESS_STEP,
+        value=nearest_likeness(*default),
+        label="Likeness (%)",
+        info=LIKENESS_HELP,
+        elem_id=script.elem_id("ui_likeness"),
+    )
+
+
+def _connect_likeness(dial: Any, strength: Any, fidelity: Any) -> None:
+    """The dial sets both numbers, and follows them. `input` is what the user does alone, so that a
+    dial that follows does not set them again; and the page does both by itself, at once."""
+    dial.input(
+        fn=None,
+        inputs=[dial],
+        outputs=[strength, fidelity],
+        **js(f"(percent) => lafi.numbersOf({LIKENESS}, percent)"),
+    )
+    for number in (strength, fidelity):
+        number.change(
+            fn=None,
+            inputs=[strength, fidelity],
+            outputs=[dial],
+            **js(f"(strength, fidelity) => lafi.likenessOf({LIKENESS}, strength, fidelity)"),
+        )
+
+
 def _preset_button(script: Any, name: str) -> Any:
     words = name.lower().replace(":", "").replace(" ", "_")
     return gr.Button(name, elem_id=script.elem_id(f"ui_{words}"))
@@ -103,27 +150,28 @@ def _connect_status(script: Any, controls: dict[str, Any], line: Any) -> None:
     refresh = gr.Button(visible=False, elem_id=script.elem_id("ui_refresh"))
     refresh.click(
         fn=_status_line,
-        inputs=[controls[name] for name in STATUS],
+        inputs=[controls[name] for name in status.STATUS],
         outputs=[line],
         show_progress=False,
         queue=False,
     )
-    _click_on_change(refresh, [controls[name] for name in ("enabled", *STATUS)])
+    _click_on_change(refresh, [controls[name] for name in ("enabled", *status.STATUS)])
 
 
 def _connect_fit(script: Any, controls: dict[str, Any], line: Any, tab: str) -> None:
     refit = gr.Button(visible=False, elem_id=script.elem_id("ui_refit"))
     # Filled by the page's script: the host's own controls are not at hand here.
     size = gr.Textbox(visible=False, elem_id=script.elem_id("ui_size"))
+    given = ", ".join(status.FIT)
     refit.click(
         fn=_fit_line,
-        inputs=[*(controls[name] for name in FITTING), size],
+        inputs=[*(controls[name] for name in status.FIT), size],
         outputs=[line],
         show_progress=False,
         queue=False,
-        **js(f"(image, mask, fit) => [image, mask, fit, lafi.size('{tab}')]"),
+        **js(f"({given}) => [{given}, lafi.size('{tab}')]"),
     )
-    _click_on_change(refit, [controls[name] for name in FITTING])
+    _click_on_change(refit, [controls[name] for name in status.FIT])
 
 
 def _click_on_change(button: Any, controls: list) -> None:
@@ -132,12 +180,12 @@ def _click_on_change(button: Any, controls: list) -> None:
         control.change(fn=None, **js(f"() => lafi.refresh('{button.elem_id}')"))
 
 
-def _status_line(depth: float, layers: str, start: float, cutoff: float) -> str:
-    return html.escape(status.describe(depth, layers, start, cutoff))
+def _status_line(*values: Any) -> str:
+    return html.escape(status.describe(dict(zip(status.STATUS, values, strict=True))))
 
 
-def _fit_line(image: Any, mask: Any, fit: str, size: str) -> str:
-    return html.escape(status.describe_fit(image, mask, fit, size))
+def _fit_line(image: Any, mask: Any, fit: str, cutout: str, size: str) -> str:
+    return html.escape(status.describe_fit(image, mask, fit, cutout, size))
 
 
 def _paste_note(params: dict[str, Any]) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import invalid
-from ..settings import FIELDS, Field
+from ..kinds import Number
+from ..settings import FIELDS, Field, likeness
 
 log = logging.getLogger("LAFI")
 # The attribute of the processing object that `settings.parse` reads as overrides.
@@ -28,6 +29,7 @@ def register() -> None:
         return
     known = {option.label for option in grids[0].axis_options}
     axes = [_axis(field, grids[0].AxisOption) for field in FIELDS if field.kind.axis]
+    axes.append(_likeness_axis(grids[0].AxisOption))
     grids[0].axis_options.extend(axis for axis in axes if axis.label not in known)
 
 
@@ -42,17 +44,36 @@ def _axis(field: Field, axis_option: Callable) -> Any:
     )
 
 
+def _likeness_axis(axis_option: Callable) -> Any:
+    """The page's dial, which is no setting of its own."""
+    percent = Number(0, 100, 1, "%")
+
+    def apply(p: Any, cell: float, cells: Sequence[Any]) -> None:
+        strength, fidelity = likeness(cell)
+        _override(p, {"strength": strength, "fidelity": fidelity})
+
+    def confirm(p: Any, cells: Sequence[Any]) -> None:
+        for cell in cells:
+            if problem := percent.check(cell):
+                raise invalid("likeness", f"{problem} (X/Y/Z value {cell!r})")
+
+    return axis_option("[LAFI] Likeness", percent.axis, apply, confirm=confirm, choices=None)
+
+
 def _value(field: Field, cell: Any) -> Any:
     return field.kind.read(cell) if isinstance(cell, str) else cell
 
 
 def _apply(field: Field) -> Callable[[Any, Any, Sequence[Any]], None]:
     def apply(p: Any, cell: Any, cells: Sequence[Any]) -> None:
-        # A new dict: the cells' processing objects are shallow copies of one.
-        overrides = getattr(p, OVERRIDES, None) or {}
-        setattr(p, OVERRIDES, {**overrides, field.name: _value(field, cell)})
+        _override(p, {field.name: _value(field, cell)})
 
     return apply
+
+
+def _override(p: Any, values: dict[str, Any]) -> None:
+    # A new dict: the cells' processing objects are shallow copies of one.
+    setattr(p, OVERRIDES, {**(getattr(p, OVERRIDES, None) or {}), **values})
 
 
 def _confirm(field: Field) -> Callable[[Any, Sequence[Any]], None]:

@@ -17,6 +17,7 @@ from .client import Result, WebUI
 from .pictures import REFERENCE
 
 STREAMS = ("noise", "inversion", "denoise")
+DEFAULT = "inversion"
 
 
 def connect(url: str) -> WebUI:
@@ -54,7 +55,7 @@ def injected(webui: WebUI) -> Callable[..., Result]:
     """Pictures with LAFI by their stream; each is made once, from an empty bank."""
 
     @functools.cache
-    def generate(stream: str = "noise") -> Result:
+    def generate(stream: str = DEFAULT) -> Result:
         webui.clear_bank()
         return webui.generate({"image": REFERENCE, "stream": stream})
 

@@ -12,6 +12,13 @@ from .pictures import OTHER_REFERENCE, REFERENCE, SCENE, SILHOUETTE
 FEW_STEPS = 3
 # Mean difference, of 255, that other orders of the same sums may make.
 ROUNDING = 0.1
+# What lets the reference be a row of the picture's own batch, each recording by itself.
+EXACT = {"strength": 1, "fidelity": 0, "cutout": "off", "refresh": 1}
+
+
+def used(result) -> int:
+    """Evaluations whose tokens came from somewhere."""
+    return sum(result.total(each) for each in ("recorded", "replayed", "reused"))
 
 
 def test_the_same_request_gives_the_same_picture(webui, plain, injected, stream) -> None:
@@ -44,11 +51,12 @@ def test_replay(webui, injected, kind) -> None:
     records again."""
     lafi = {"image": REFERENCE, "stream": kind}
     recorded = injected(kind)
-    assert recorded.total("recorded") == recorded.total("injected") > 0
+    assert recorded.total("recorded") > 0
     webui.generate(lafi)
     replayed = webui.generate(lafi)
     assert replayed.total("recorded") == 0
-    assert replayed.total("replayed") == replayed.total("injected") == recorded.total("injected")
+    assert replayed.total("replayed") > 0
+    assert used(replayed) == replayed.total("injected") == recorded.total("injected")
     assert replayed.picture == recorded.picture
     assert webui.clear_bank() > 0
     assert webui.generate(lafi, steps=FEW_STEPS).total("replayed") == 0
@@ -79,30 +87,35 @@ def test_both_forms_of_recordings_replay_the_same(webui, injected) -> None:
             webui.clear_bank()
             webui.generate(lafi)
             replayed = webui.generate(lafi)
-        assert replayed.total("replayed") == recorded.total("injected")
+        assert replayed.total("recorded") == 0
+        assert used(replayed) == recorded.total("injected")
         assert replayed.picture.distance(recorded.picture) < ROUNDING
         sizes[form] = replayed.run["bank"]["bytes"]
     assert sizes["keys and values"] == 2 * sizes["tokens"] > 0
 
 
-@pytest.mark.parametrize("way", ["separate", "one batch"])
-def test_both_ways_through_the_model_agree(webui, injected, stream, way) -> None:
-    with webui.options(lafi_batching=way):
-        webui.clear_bank()
-        made = webui.generate({"image": REFERENCE, "stream": stream})
-    assert made.picture.distance(injected(stream).picture) < ROUNDING
+def test_both_ways_through_the_model_agree(webui, stream) -> None:
+    made = {}
+    for way in ("separate", "one batch"):
+        with webui.options(lafi_batching=way):
+            webui.clear_bank()
+            made[way] = webui.generate({"image": REFERENCE, "stream": stream, **EXACT})
+    separate, fused = made["separate"], made["one batch"]
+    assert fused.picture.distance(separate.picture) < ROUNDING
+    assert separate.total("fused") == 0
     # Hosts whose UNet calls carry more have no such row.
-    possible = way == "one batch" and made.run["host"].startswith("A1111")
-    assert made.total("fused") == (made.total("recorded") if possible else 0)
+    possible = fused.run["host"].startswith("A1111")
+    assert fused.total("fused") == (fused.total("recorded") if possible else 0)
     for counter in ("recorded", "injected", "skipped"):
-        assert made.total(counter) == injected(stream).total(counter)
+        assert fused.total(counter) == separate.total(counter)
 
 
 CHANGES = {
     "reference": {"image": OTHER_REFERENCE},
     "noise_seed": {"noise_seed": 5},
     "prompt": {"prompt": "a red figure"},
-    "stream": {"stream": "inversion"},
+    "stream": {"stream": "noise"},
+    "cutout": {"cutout": "off"},
     "mask": {"mask": SILHOUETTE},
     "fit": {"fit": "stretch"},
 }
@@ -116,4 +129,5 @@ def test_a_change_records_anew(webui, change) -> None:
     payload = {"width": webui.size + 64} if change == "size" else {}
     changed = webui.generate(base | CHANGES.get(change, {}), steps=FEW_STEPS, **payload)
     assert changed.total("replayed") == 0
-    assert changed.total("recorded") == changed.total("injected") > 0
+    assert changed.total("recorded") > 0
+    assert used(changed) == changed.total("injected")

@@ -59,9 +59,10 @@ def test_validate_says_the_same(webui, case) -> None:
 
 
 def test_all_problems_are_told_at_once(webui) -> None:
-    answer = webui.post("/lafi/v1/validate", GIVEN | {"depth": -1, "rows": "none"})
+    answer = webui.post("/lafi/v1/validate", GIVEN | {"depth": -1, "rows": "both"})
     assert answer.status == 422, answer
     assert {problem["loc"][0] for problem in answer.body} == {"depth", "rows"}
+    assert "fidelity" in json.dumps(answer.body)
 
 
 @pytest.mark.parametrize("route", ["txt2img", "img2img"])

@@ -90,10 +90,10 @@ def test_only_what_differs_is_written():
         "LAFI cutoff": "80",
         "LAFI version": __version__,
     }
-    wanted = LafiSettings(enabled=True, depth=33.5, stream="inversion", noise_seed=5)
+    wanted = LafiSettings(enabled=True, depth=33.5, stream="noise", noise_seed=5)
     written = infotext.describe(wanted, "0123456789ab")
     assert written["LAFI depth"] == "33.5"
-    assert written["LAFI stream"] == "inversion"
+    assert written["LAFI stream"] == "noise"
     assert written["LAFI noise seed"] == "5"
     assert "LAFI strength" not in written
 
@@ -108,8 +108,8 @@ def test_what_is_missing_returns_to_its_default():
     params = {"LAFI version": "0.1.0", "LAFI depth": "50"}
     infotext.on_infotext_pasted("", params)
     assert params["LAFI depth"] == "50"
-    assert params["LAFI strength"] == "1"
-    assert params["LAFI stream"] == "noise"
+    assert params["LAFI strength"] == "2"
+    assert params["LAFI stream"] == "inversion"
     assert params["LAFI prompt"] == ""
 
 
@@ -132,7 +132,7 @@ def skipping():
 
 @pytest.mark.parametrize("field", [FIELDS[0], *infotext.STORED], ids=lambda field: field.name)
 def test_a_disregarded_field_keeps_the_value_of_the_page(skipping, field):
-    params = {"LAFI version": "0.1.0", "LAFI depth": "50", "LAFI stream": "inversion"}
+    params = {"LAFI version": "0.1.0", "LAFI depth": "50", "LAFI stream": "noise"}
     params.pop(field.infotext, None)  # as the host does before it asks
     skipping(field.infotext, "Steps")
     infotext.on_infotext_pasted("", params)
@@ -155,7 +155,8 @@ def test_a_host_without_that_setting_is_one_that_disregards_nothing(skipping):
         ("LAFI depth", "150", "100"),
         ("LAFI depth", "deep", "100"),
         ("LAFI cutoff", "nan", "80"),
-        ("LAFI stream", "sideways", "noise"),
+        ("LAFI stream", "sideways", "inversion"),
+        ("LAFI fidelity", "1.5", "1"),
         ("LAFI noise seed", "1.5", "-1"),
     ],
 )
@@ -165,6 +166,24 @@ def test_an_unusable_value_is_named_and_replaced(caplog, key, text, default):
         infotext.on_infotext_pasted("", params)
     assert params[key] == default
     assert key in caplog.text
+
+
+@pytest.mark.parametrize(("rows", "fidelity"), [("positive", "1"), ("both", "0")])
+def test_the_rows_of_old_pictures_are_a_fidelity(rows, fidelity):
+    params = {"LAFI version": "0.1.0", "LAFI rows": rows}
+    infotext.on_infotext_pasted("", params)
+    assert params["LAFI fidelity"] == fidelity
+    later = {"LAFI version": "0.1.0", "LAFI rows": rows, "LAFI fidelity": "0.5"}
+    infotext.on_infotext_pasted("", later)
+    assert later["LAFI fidelity"] == "0.5"
+
+
+def test_rows_that_never_were_are_named(caplog):
+    params = {"LAFI version": "0.1.0", "LAFI rows": "sideways"}
+    with caplog.at_level(logging.WARNING, "LAFI"):
+        infotext.on_infotext_pasted("", params)
+    assert params["LAFI fidelity"] == "1"
+    assert "LAFI fidelity" in caplog.text
 
 
 def test_clear_removes_only_lafi():

@@ -36,7 +36,7 @@ def test_the_hosts_page_defaults_keep_nothing_of_lafi(built: list[Any]) -> None:
     valued = (gr.Slider, gr.Radio, gr.Checkbox, gr.Textbox, gr.Number, gr.Dropdown, gr.Image)
     saved = [each for each in built if isinstance(each, valued) and each.label]
     saved += [each for each in built if isinstance(each, gr.Accordion) and each.label == TITLE]
-    assert len(saved) == 16
+    assert len(saved) == 18
     assert [each.label for each in saved if not each.do_not_save_to_config] == []
 
 
@@ -87,6 +87,7 @@ def test_the_gallery_button_takes_what_is_a_picture(a1111: WebUI) -> None:
 
 
 WIDE = reference().resize((300, 100))
+BUSY = Image.effect_noise((300, 100), 90).convert("RGB")
 
 
 def hero_at_the_side() -> Image.Image:
@@ -96,13 +97,19 @@ def hero_at_the_side() -> Image.Image:
 
 
 @pytest.mark.parametrize(("given", "text"), [
-    ((WIDE, None, "crop", "512x512"), "At 512x512, 67 % of the reference is cut away."),
-    ((WIDE, hero_at_the_side(), "crop", "512x512"),
+    ((BUSY, None, "crop", "auto", "512x512"), "At 512x512, 67 % of the reference is cut away."),
+    ((WIDE, None, "crop", "off", "512x512"), "At 512x512, 67 % of the reference is cut away."),
+    ((WIDE, None, "crop", "auto", "768x256"), "The figure is cut out: 31 % of the reference."),
+    ((WIDE, None, "pad", "auto", ""), "The figure is cut out: 31 % of the reference."),
+    ((WIDE, None, "crop", "auto", "512x512"),
+     "The figure is cut out: 31 % of the reference. At 512x512, 67 % of the reference is cut away, "
+     "11 % of the part that the mask keeps."),
+    ((WIDE, hero_at_the_side(), "crop", "auto", "512x512"),
      "At 512x512, 67 % of the reference is cut away, 0 % of the part that the mask keeps."),
-    ((WIDE, None, "pad", "512x512"), ""), ((WIDE, None, "crop", "768x256"), ""),
-    ((None, None, "crop", "512x512"), ""), ((WIDE, None, "crop", ""), ""),
-    ((WIDE, None, "crop", "0x512"), ""), ((WIDE, None, "crop", None), ""),
-    ((WIDE, Image.new("L", (9, 9)), "crop", "512x512"),
+    ((BUSY, None, "pad", "auto", "512x512"), ""), ((BUSY, None, "crop", "auto", "768x256"), ""),
+    ((None, None, "crop", "auto", "512x512"), ""), ((BUSY, None, "crop", "auto", ""), ""),
+    ((BUSY, None, "crop", "auto", "0x512"), ""), ((BUSY, None, "crop", "auto", None), ""),
+    ((WIDE, Image.new("L", (9, 9)), "crop", "auto", "512x512"),
      "LAFI: mask: keeps nothing of the reference; at least a part must be visible."),
 ], ids=lambda value: str(value)[-30:])  # fmt: skip
 def test_the_page_says_what_is_cut_away(a1111: WebUI, given: Any, text: str) -> None:
@@ -111,12 +118,68 @@ def test_the_page_says_what_is_cut_away(a1111: WebUI, given: Any, text: str) -> 
     assert status.describe_fit(*given) == text
 
 
+def test_the_dial_and_both_numbers_move_each_other(built: list[Any]) -> None:
+    """The user's hand alone moves them, so that none of it goes round; and nothing asks the server."""
+    dial, strength, fidelity = (
+        next(each for each in built if each.label == label)
+        for label in ("Likeness (%)", "Strength", "Fidelity")
+    )
+    assert dial.value == 75
+    ((name, event),) = dial.events
+    assert name == "input"
+    assert (event["inputs"], event["outputs"]) == ([dial], [strength, fidelity])
+    for number in (strength, fidelity):
+        following = [each for _, each in number.events if each.get("outputs") == [dial]]
+        assert [each["inputs"] for each in following] == [[strength, fidelity]]
+        assert [name for name, each in number.events if each in following] == ["change"]
+        assert {each["fn"] for each in (event, *following)} == {None}
+
+
+def status_line(**fields: Any) -> str:
+    from lafi.settings import BY_NAME
+    from lafi.webui import status
+
+    return status.describe({name: BY_NAME[name].default for name in status.STATUS} | fields)
+
+
+@pytest.mark.parametrize(("fields", "text"), [
+    ({}, "4 recordings of the reference in 20 steps, about 16 % more work for the first picture, "
+         "3 % for later ones."),
+    ({"fidelity": 0.5}, "about 19 % more work for the first picture, 6 % for later ones."),
+    ({"stream": "noise"}, "4 recordings of the reference in 20 steps, about 13 %"),
+    ({"refresh": 1}, "16 recordings of the reference in 20 steps, about 93 %"),
+    ({"stream": "noise", "refresh": 1}, "16 recordings of the reference in 20 steps, about 43 %"),
+    ({"stream": "denoise"}, "about 43 % more work for each picture."),
+    ({"cutoff": 5, "refresh": 8}, "1 recording of the reference in 20 steps"),
+    ({"cutoff": 60, "start": 10}, "from 10 % to 60 % of the run; 4 recordings"),
+    ({"depth": 0}, "nothing is injected at depth 0 %"),
+    ({"strength": 0}, "nothing is injected at strength 0."),
+    ({"start": 80}, "nothing is injected; the cutoff must be above the start."),
+    ({"strength": 9}, "strength: must be a number from 0 to 4"),
+], ids=str)  # fmt: skip
+def test_the_status_line_says_what_is_done_and_what_it_costs(a1111, fields, text) -> None:
+    assert text in status_line(**fields)
+
+
+@pytest.mark.parametrize("stream", ["noise", "inversion", "denoise"])
+@pytest.mark.parametrize("refresh", [0, 1, 3])
+def test_the_status_line_counts_what_a_run_does(a1111: WebUI, stream: str, refresh: int) -> None:
+    from lafi.webui import status
+
+    given = {"image": reference(), "stream": stream, "refresh": refresh}
+    a1111.txt2img(given, steps=status.EVALUATIONS)
+    (made,) = a1111.last_run["passes"]
+    said = status.reference_work(stream, refresh, made["injected"])
+    assert (made["evaluations"], made["recorded"]) == (status.EVALUATIONS, said[0])
+
+
 def test_the_run_says_what_was_cut_away(webui: WebUI, caplog) -> None:
     caplog.set_level("INFO", "LAFI")
     webui.txt2img({"image": WIDE, "mask": hero_at_the_side()})
     cut = webui.last_run["cut"]
     assert cut == {"reference": pytest.approx(2 / 3), "subject": 0}
     assert "67 % of the reference is cut away, 0 % of the part that the mask keeps" in caplog.text
-    webui.injected()
+    assert webui.last_run["figure"] is None
+    webui.txt2img({"image": reference(), "cutout": "off"})
     assert webui.last_run["cut"] == {"reference": 0, "subject": None}
     assert caplog.text.count("cut away") == 1

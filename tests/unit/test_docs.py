@@ -45,7 +45,7 @@ def messages() -> list[tuple[str, str]]:
 
 def refusals() -> list[str]:
     """What wrong values are answered: those texts are put together from several."""
-    wrong = {"depth": -1, "rows": "none", "enabled": "yes", "prompt": 3, "strenght": 1}
+    wrong = {"depth": -1, "stream": "none", "enabled": "yes", "prompt": 3, "strenght": 1}
     found = []
     for name, value in wrong.items():
         with pytest.raises(LafiError) as caught:

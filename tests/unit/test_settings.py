@@ -15,9 +15,13 @@ from lafi.kinds import Choice, Image, Integer, Number, Switch, Text
 from lafi.settings import (
     BY_NAME,
     FIELDS,
+    LIKENESS,
+    LIKENESS_STEP,
     PRESETS,
     Field,
     LafiSettings,
+    likeness,
+    nearest_likeness,
     parse,
     preset,
     schema,
@@ -151,8 +155,8 @@ def test_the_default_is_good_and_everywhere_the_same(field: Field) -> None:
 
 def test_the_order_of_fields_is_public() -> None:
     assert [field.name for field in FIELDS[:14]] == [
-        "enabled", "image", "depth", "cutoff", "start", "strength", "stream", "rows", "prompt",
-        "mask", "passes", "fit", "noise_seed", "layers",
+        "enabled", "image", "depth", "cutoff", "start", "strength", "fidelity", "stream", "prompt",
+        "mask", "cutout", "passes", "fit", "noise_seed",
     ]  # fmt: skip
 
 
@@ -207,6 +211,42 @@ def test_overrides_win() -> None:
 ], ids=str)  # fmt: skip
 def test_whether_anything_would_be_injected(values: dict[str, Any], acts: bool) -> None:
     assert parse([{"image": PICTURE, **values}]).acts is acts
+
+
+def test_a_former_setting_names_the_one_that_took_its_place() -> None:
+    with pytest.raises(LafiError, match="use fidelity: 0 for both, 1 for positive") as caught:
+        parse([{"image": PICTURE, "rows": "positive"}])
+    assert [each["loc"] for each in caught.value.problems] == [["rows"]]
+
+
+@pytest.mark.parametrize(("percent", "s", "f"), LIKENESS)
+def test_the_likeness_goes_through_its_table(percent: float, s: float, f: float) -> None:
+    assert likeness(percent) == (s, f)
+
+
+def test_the_likeness_runs_straight_between_and_stays_within() -> None:
+    assert likeness(60) == (1.7, 0.7)
+    assert likeness(-1) == likeness(0)
+    assert likeness(101) == likeness(100)
+    for percent in range(101):
+        strength, fidelity = likeness(percent)
+        assert BY_NAME["strength"].kind.check(strength) is None
+        assert BY_NAME["fidelity"].kind.check(fidelity) is None
+
+
+def test_every_position_of_the_dial_comes_back() -> None:
+    """And lies on both numbers' own steps, so that no slider rounds it into another one."""
+    for percent in range(0, 101, LIKENESS_STEP):
+        numbers = likeness(percent)
+        assert nearest_likeness(*numbers) == percent
+        assert [round(each / 0.05, 6) % 1 for each in numbers] == [0, 0]
+
+
+@pytest.mark.parametrize(("strength", "fidelity", "percent"), [
+    (0, 0, 0), (0.72, 0.12, 10), (1.5, 0.45, 50), (3, 1, 85), (4, 1, 100), (4, 0, 100),
+], ids=str)  # fmt: skip
+def test_numbers_of_ones_own_have_a_nearest_likeness(strength, fidelity, percent) -> None:
+    assert nearest_likeness(strength, fidelity) == percent
 
 
 @pytest.mark.parametrize("name", PRESETS)

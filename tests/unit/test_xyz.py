@@ -43,7 +43,7 @@ def test_every_number_choice_and_switch_has_one_axis(grid):
     xyz.register()
     labels = [each.label for each in grid.axis_options]
     wanted = [f"[LAFI] {each.label}" for each in FIELDS if not isinstance(each.kind, (Image, Text))]
-    assert labels == ["Seed", *wanted]
+    assert labels == ["Seed", *wanted, "[LAFI] Likeness"]
 
 
 def test_cells_do_not_share_their_overrides(grid):
@@ -67,6 +67,13 @@ def test_the_switch_is_a_boolean(grid):
     assert p.lafi_overrides == {"enabled": False}
 
 
+def test_the_likeness_sets_both_numbers(grid):
+    xyz.register()
+    p = SimpleNamespace(lafi_overrides={"depth": 50})
+    axis(grid, "Likeness").apply(p, 50, [50, 100])
+    assert p.lafi_overrides == {"depth": 50, "strength": 1.5, "fidelity": 0.5}
+
+
 @pytest.mark.parametrize(
     ("label", "cells", "field"),
     [
@@ -74,6 +81,7 @@ def test_the_switch_is_a_boolean(grid):
         ("Strength", [1.0, -0.5], "strength"),
         ("Reference stream", ["noise", "sideways"], "stream"),
         ("Enable LAFI", ["True", "maybe"], "enabled"),
+        ("Likeness", [100, 101], "likeness"),
     ],
 )
 def test_a_wrong_cell_is_an_error_that_names_the_field(grid, label, cells, field):

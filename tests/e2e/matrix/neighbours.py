@@ -78,13 +78,17 @@ NEIGHBOURS = (
     # Listed, LAFI acts in ADetailer's own passes too.
     Neighbour("ADetailer, LAFI listed", "adetailer", adetailer(), options=LISTED),
     Neighbour("ADetailer, LAFI listed, batch 2x3", "adetailer", adetailer(), SIX, options=LISTED),
-    Neighbour("ControlNet reference_only", "controlnet", controlnet("reference_only")),
     Neighbour(
-        "ControlNet reference_only, rows positive",
+        "ControlNet reference_only",
         "controlnet",
         controlnet("reference_only"),
-        lafi={"rows": "positive"},
         refusals=("attention_replaced",),
+    ),
+    Neighbour(
+        "ControlNet reference_only, strength 1, fidelity 0",
+        "controlnet",
+        controlnet("reference_only"),
+        lafi={"strength": 1, "fidelity": 0},
     ),
     Neighbour(
         "Regional Prompter, attention",

@@ -43,10 +43,11 @@ BATCHES = {f"batch {size}x{count}": (size, count) for size, count in ((2, 1), (1
 
 # name -> LAFI's fields, each with a batch of two
 SETTINGS: dict[str, Fields] = {
-    "stream inversion": {"stream": "inversion"},
+    "stream noise": {"stream": "noise"},
     "stream denoise": {"stream": "denoise"},
-    "rows positive, strength 2": {"rows": "positive", "strength": 2},
-    "strength 0.5": {"strength": 0.5},
+    "strength 1, fidelity 0": {"strength": 1, "fidelity": 0},
+    "strength 0.5, fidelity 0.5": {"strength": 0.5, "fidelity": 0.5},
+    "refresh 1": {"refresh": 1},
     "refresh 3": {"refresh": 3},
     "cut-out reference": {"image": CUT_OUT},
     "layers all": {"layers": "all"},
@@ -105,7 +106,9 @@ def scenarios(facts: Facts) -> Iterator[Scenario]:
 
 def _with_options(facts: Facts) -> Iterator[Scenario]:
     for name, options in OPTIONS.items():
-        yield Scenario(name, options=options, skip=absent(facts, options))
+        # Merged tokens have no place in a mask.
+        lafi = {"cutout": "off"} if "token_merging_ratio" in options else {}
+        yield Scenario(name, lafi=lafi, options=options, skip=absent(facts, options))
     merging = OPTIONS["token merging 0.5"]
     yield Scenario(
         "token merging 0.5, cut-out reference",

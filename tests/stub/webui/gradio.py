@@ -35,6 +35,10 @@ class Component:
         """When it is clicked."""
         self._on("click", kwargs)
 
+    def input(self, **kwargs: Any) -> None:
+        """When the user changes the value."""
+        self._on("input", kwargs)
+
     def release(self, **kwargs: Any) -> None:
         """When a slider is let go."""
         self._on("release", kwargs)
