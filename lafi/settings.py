@@ -171,13 +171,10 @@ LIKENESS_STEP = 5
 
 def likeness(percent: float) -> tuple[float, float]:
     """Strength and fidelity for a likeness from 0 to 100 %."""
-    for (low, *first), (high, *last) in itertools.pairwise(LIKENESS):
-        if percent <= high:
-            share = max(percent - low, 0) / (high - low)
-            break
-    else:
-        share = 1
-    strength, fidelity = (a + share * (b - a) for a, b in zip(first, last, strict=True))
+    percent = min(max(percent, 0), 100)
+    low, high = next(pair for pair in itertools.pairwise(LIKENESS) if percent <= pair[1][0])
+    share = (percent - low[0]) / (high[0] - low[0])
+    strength, fidelity = (a + share * (b - a) for a, b in zip(low[1:], high[1:], strict=True))
     return round(strength, 2), round(fidelity, 2)
 
 

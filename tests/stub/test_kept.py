@@ -57,7 +57,7 @@ def test_what_decides_a_latent_encodes_anew(
     if change == "picture":
         given["image"] = reference((0, 200, 0))
     elif change == "mask":
-        given["mask"] = reference((255, 255, 255)).convert("L")
+        given["mask"] = reference((255, 255, 255)).convert("L").rotate(90)
     elif change == "fit":
         given["fit"] = "stretch"
     elif change == "checkpoint":

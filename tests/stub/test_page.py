@@ -103,7 +103,7 @@ def hero_at_the_side() -> Image.Image:
     ((WIDE, None, "pad", "auto", ""), "The figure is cut out: 31 % of the reference."),
     ((WIDE, None, "crop", "auto", "512x512"),
      "The figure is cut out: 31 % of the reference. At 512x512, 67 % of the reference is cut away, "
-     "11 % of the part that the mask keeps."),
+     "12 % of the part that the mask keeps."),
     ((WIDE, hero_at_the_side(), "crop", "auto", "512x512"),
      "At 512x512, 67 % of the reference is cut away, 0 % of the part that the mask keeps."),
     ((BUSY, None, "pad", "auto", "512x512"), ""), ((BUSY, None, "crop", "auto", "768x256"), ""),
@@ -119,7 +119,7 @@ def test_the_page_says_what_is_cut_away(a1111: WebUI, given: Any, text: str) -> 
 
 
 def test_the_dial_and_both_numbers_move_each_other(built: list[Any]) -> None:
-    """The user's hand alone moves them, so that none of it goes round; and nothing asks the server."""
+    """The user's hand alone moves both numbers, so that none of it goes round."""
     dial, strength, fidelity = (
         next(each for each in built if each.label == label)
         for label in ("Likeness (%)", "Strength", "Fidelity")
