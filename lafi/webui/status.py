@@ -107,6 +107,7 @@ def describe_fit(image: Any, mask: Any, fit: str, cutout: str, size: str) -> str
         said.append(f"The figure is cut out: {picture.figure * 100:.0f} % of the reference.")
     sides = re.fullmatch(r"([1-9]\d{1,4})x([1-9]\d{1,4})", size or "")
     if sides is not None:
-        cut = find_crop(picture, *map(int, sides.groups()), fit).describe()
+        width, height = map(int, sides.groups())
+        cut = find_crop(picture, width, height, fit).describe()
         said += [f"At {size}, {cut}."] if cut else []
     return " ".join(said)

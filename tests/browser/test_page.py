@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 WITH_LAFI = """a knight running
 Negative prompt: blurry
 Steps: 5, Sampler: Euler a, CFG scale: 6, Seed: 3, Size: 128x128, LAFI reference: 1a2b3c4d5e6f, \
-LAFI depth: 40, LAFI cutoff: 70, LAFI start: 10, LAFI stream: inversion, \
+LAFI depth: 40, LAFI cutoff: 70, LAFI start: 10, LAFI stream: noise, LAFI rows: both, \
 LAFI prompt: "a knight, portrait", LAFI noise seed: 77, LAFI version: 0.1.0"""
 WITHOUT_LAFI = """a knight
 Steps: 5, Sampler: Euler a, CFG scale: 6, Seed: 3, Size: 128x128"""
@@ -24,7 +25,7 @@ def test_the_accordion_says_what_will_be_injected(open_page, screenshots, tab):
     assert page.badge() == ""
     page.enable()
     page.wait(lambda: "self-attention layers" in page.status(), "the status line")
-    assert "from 0 % to 80 % of the run" in page.status()
+    assert "from 0 % to 80 % of the run; 4 recordings of the reference" in page.status()
     assert page.badge() == "image missing"
     page.screenshot(screenshots, f"open-{tab}")
     assert not page.script_errors()
@@ -147,32 +148,72 @@ def test_presets_set_the_controls(open_page):
     page = open_page()
     page.enable()
     page.set_number("cutoff", 40)
-    page.click(page.lafi("ui_preset_more_likeness"))
-    page.wait(lambda: page.choice("rows") == "positive", "the preset")
-    page.wait(lambda: page.number("strength") == 2, "its strength")
-    assert page.number("cutoff") == 80
-    page.click(page.lafi("ui_preset_balanced"))
-    page.wait(lambda: page.choice("rows") == "both", "the other preset")
-    assert page.number("strength") == 1
+    page.click(page.lafi("ui_preset_free_pose"))
+    page.wait(lambda: page.number("fidelity") == 0.5, "the preset")
+    page.wait(lambda: page.number("strength") == 1.5, "its strength")
+    page.wait(lambda: page.number("ui_likeness") == 50, "the dial")
+    assert (page.number("start"), page.number("cutoff")) == (10, 80)
+    page.click(page.lafi("ui_preset_strong_likeness"))
+    page.wait(lambda: page.number("strength") == 4, "the strong preset")
+    page.wait(lambda: page.number("ui_likeness") == 100, "the dial")
+    assert (page.number("start"), page.number("fidelity")) == (0, 1)
     page.click(page.lafi("ui_preset_fast"))
-    page.wait(lambda: page.number("refresh") == 4, "the fast preset")
+    page.wait(lambda: page.choice("stream") == "noise", "the fast preset")
     page.click(page.lafi("ui_preset_balanced"))
-    page.wait(lambda: page.number("refresh") == 1, "every evaluation recorded again")
+    page.wait(lambda: page.choice("stream") == "inversion", "the defaults again")
+    page.wait(lambda: page.number("ui_likeness") == 75, "the dial where it began")
+    assert not page.script_errors()
+
+
+def numbers(page):
+    """The dial and the two numbers that it moves."""
+    return tuple(page.number(name) for name in ("ui_likeness", "strength", "fidelity"))
+
+
+def test_the_likeness_moves_both_numbers_and_follows_them(open_page, screenshots):
+    page = open_page()
+    page.enable()
+    assert numbers(page) == (75, 2, 1)
+    page.set_number("ui_likeness", 60)
+    page.wait(lambda: numbers(page) == (60, 1.7, 0.7), "both numbers")
+    # The nearest point of the dial, and the number stays what the user made it.
+    page.set_number("strength", 3)
+    page.wait(lambda: page.number("ui_likeness") == 85, "the dial")
+    time.sleep(1)
+    assert numbers(page) == (85, 3, 1)
+    page.set_number("strength", 0.5)
+    page.wait(lambda: page.number("ui_likeness") == 20, "the dial again")
+    time.sleep(1)
+    assert numbers(page) == (20, 0.5, 1)
+    page.set_number("ui_likeness", 100)
+    page.wait(lambda: numbers(page) == (100, 4, 1), "the end of the dial")
+    page.screenshot(screenshots, "likeness")
+    assert not page.script_errors()
+
+
+def test_the_page_says_that_the_figure_is_cut_out(open_page, reference):
+    page = open_page()
+    page.enable()
+    page.upload(reference)
+    page.wait(lambda: "The figure is cut out" in page.text(page.lafi("ui_cut")), "it")
+    page.click(f'{page.lafi("cutout")} input[value="off"]')
+    page.wait(lambda: "cut out" not in page.text(page.lafi("ui_cut")), "the whole picture")
     assert not page.script_errors()
 
 
 def test_pasted_infotext_sets_the_controls(open_page, screenshots):
     page = open_page()
-    page.set_number("strength", 2)
+    page.set_number("strength", 3)
     page.paste(WITH_LAFI)
     page.wait(page.enabled, "LAFI to be switched on")
     page.wait(lambda: page.number("depth") == 40, "the pasted depth")
     assert page.number("cutoff") == 70
     assert page.number("start") == 10
-    assert page.number("strength") == 1
+    assert page.number("strength") == 2
     assert page.number("noise_seed") == 77
-    assert page.choice("stream") == "inversion"
-    assert page.choice("rows") == "both"
+    assert page.choice("stream") == "noise"
+    assert page.number("fidelity") == 0
+    page.wait(lambda: page.number("ui_likeness") == 50, "the dial near strength 2 and fidelity 0")
     assert page.value(f"{page.lafi('prompt')} textarea") == "a knight, portrait"
     page.wait(lambda: "1a2b3c4d5e6f" in page.text(page.lafi("ui_note")), "the note")
     page.click(f"{page.lafi('ui_advanced')} .label-wrap")

@@ -48,8 +48,8 @@ def picture(settings: LafiSettings | None, **request: object) -> Tensor:
 
 
 @pytest.mark.parametrize("settings", [
-    {}, {"stream": "inversion"}, {"stream": "denoise"}, {"rows": "positive"}, {"layers": "all"},
-    {"strength": 2}, {"start": 20}, {"depth": 25}, {"refresh": 2},
+    {}, {"stream": "noise"}, {"stream": "denoise"}, {"fidelity": 0}, {"fidelity": 0.5},
+    {"layers": "all"}, {"strength": 1}, {"start": 20}, {"depth": 25}, {"refresh": 2},
 ], ids=str)  # fmt: skip
 def test_the_same_request_twice(settings: dict[str, object]) -> None:
     chosen = LafiSettings(**{"enabled": True, **settings})
@@ -63,8 +63,8 @@ def test_the_same_request_twice(settings: dict[str, object]) -> None:
 
 def test_another_noise_seed_is_another_picture() -> None:
     assert not torch.equal(
-        picture(LafiSettings(enabled=True, noise_seed=1)),
-        picture(LafiSettings(enabled=True, noise_seed=2)),
+        picture(LafiSettings(enabled=True, stream="noise", noise_seed=1)),
+        picture(LafiSettings(enabled=True, stream="noise", noise_seed=2)),
     )
 
 
