@@ -30,7 +30,8 @@ class Method:
             share of the plain one, the rest of the injected one.
         noise: multiplies the reference stream's noise level; below 1 it is cleaner than the target.
         fresh: new noise in every evaluation instead of one fixed noise.
-        masked: keep the figure's tokens only.
+        mask: of the reference's tokens: none, figure (its true outline), or cutout (as LAFI finds
+            it).
         adain: the target's features get the reference's mean and spread as well.
         keys_adain: the reference's keys get the target's mean and spread.
         rate: share of the reference's tokens that is kept, drawn anew at every layer.
@@ -54,7 +55,7 @@ class Method:
     refresh: int = 1
     noise: float = 1
     fresh: bool = False
-    masked: bool = False
+    mask: str = "none"
     adain: bool = False
     keys_adain: bool = False
     rate: float = 1
@@ -104,7 +105,7 @@ WHOLE = depth(100)
 PLAIN, ORACLE = "plain", "text oracle"
 PAPER = Method("paper's setting: noise, fidelity 0, strength 1", WHOLE)
 DEFAULT = Method(
-    "LAFI's default", WHOLE, stream="inversion", fidelity=1, strength=2, masked=True, refresh=0
+    "LAFI's default", WHOLE, stream="inversion", fidelity=1, strength=2, mask="cutout", refresh=0
 )
 
 
@@ -139,8 +140,8 @@ PEERS: tuple[Method, ...] = (
         "MasaCtrl: replaced from block 3, 8-100", from_third, 8, 100, REPLACE, stream="inversion"
     ),
     Method("StoryDiffusion: half of the tokens, all layers", everywhere, 0, 100, rate=0.5),
-    Method("ConsiStory: masked, half dropped", WHOLE, 0, 100, masked=True, rate=0.5),
-    Method("FreeCustom: masked, weight 3", from_third, 0, 100, 3, masked=True),
+    Method("ConsiStory: masked, half dropped", WHOLE, 0, 100, mask="figure", rate=0.5),
+    Method("FreeCustom: masked, weight 3", from_third, 0, 100, 3, mask="figure"),
 )  # fmt: skip
 
 
@@ -149,7 +150,7 @@ def around_default() -> Iterator[Method]:
     for weight in (0.5, 1, 3, 4, 8):
         yield default(f"strength {weight}", strength=weight)
     for weight in (1, 2, 4, 8):
-        yield default(f"strength {weight}, no mask", strength=weight, masked=False)
+        yield default(f"strength {weight}, no mask", strength=weight, mask="none")
     for percent in (67, 33, 11):
         yield default(f"depth {percent} %", sites=depth(percent))
     for start, cutoff in ((0, 60), (0, 100), (8, 80), (16, 80), (40, 80)):
@@ -178,13 +179,13 @@ METHODS: tuple[Method, ...] = (
     *around_default(),
     default("all layers", sites=everywhere),
     default("encoder only", sites=encoder),
-    default("window 0-100, no mask", cutoff=100, masked=False),
+    default("window 0-100, no mask", cutoff=100, mask="none"),
     default("reference prompt", captioned=True),
     default("reference from the front", reference="front"),
     default("reference keys AdaIN", keys_adain=True),
     Method("image to image at 0.6", image_start=0.6),
     default("image to image at 0.8, LAFI", image_start=0.8),
-    default("control: blank reference", reference="blank", masked=False),
+    default("control: blank reference", reference="blank", mask="none"),
     default("control: another identity", reference="another identity"),
     default("control: reference in the target's pose", reference="same pose"),
 )

@@ -7,14 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from lafi.core.mask import TokenMask
 from lafi.core.reference import Conditioning, Reference
+from lafi.core.replay.bank import Bank
+from lafi.core.replay.key import Replay
 from lafi.core.report import PassReport
 from lafi.core.session import Session
 from lafi.core.stream import NoiseSchedule
+from lafi.webui.cutout import cut_out
 
 from ..host.embedded import cond_rows_first, unhooked_forward
 from ..training.autoencoder import decode_cells
@@ -24,6 +29,7 @@ from ..training.nets import SCALE_FACTOR
 from ..training.runs import autocast
 from ..world import (
     ACTIONS,
+    CELL,
     GROUNDS,
     WALLS,
     Figure,
@@ -78,8 +84,6 @@ class Sampler:
     def __init__(self, model: PixelModel, steps: int = STEPS, guidance: float = GUIDANCE) -> None:
         self.model, self.steps, self.guidance = model, steps, guidance
         self.schedule = NoiseSchedule.from_alphas(model.alphas_cumprod)
-        times = torch.linspace(999, 0, steps + 1).round().long()
-        self.times, self.alphas = times.tolist(), model.alphas_cumprod[times].tolist()
 
     @torch.no_grad()
     def run(self, method: Method, trial: Trial, seeds: Sequence[int]) -> Tensor:
@@ -90,15 +94,19 @@ class Sampler:
         captions = [caption(each, named=method.oracle) for each in trial.wanted for _ in seeds]
         noise = torch.cat([_noise(seed) for _ in trial.wanted for seed in seeds])
         context = self.model.context([*captions, *[""] * len(captions)])
-        first, x = 0, noise
+        times = torch.linspace(999, 0, (method.steps or self.steps) + 1).round().long()
+        x = noise
         if method.image_start is not None:
-            first = round((1 - method.image_start) * self.steps)
-            alpha = self.alphas[first]
+            times = times[round((1 - method.image_start) * (len(times) - 1)) :]
+            alpha = self.model.alphas_cumprod[times[0]]
             x = alpha**0.5 * self.encode(trial.reference) + (1 - alpha) ** 0.5 * noise
         with contextlib.ExitStack() as stack:
             session = self._session(method, trial, stack)
-            for index in range(first, self.steps):
-                x = self._step(x, context, index, session, method)
+            for index in range(len(times) - 1):
+                if session:
+                    sigma = self.schedule.sigma(float(times[index]))
+                    session.begin(index, len(times) - 1, sigma, cond_rows_first)
+                x = self._step(x, context, times[index : index + 2], session, method)
         with autocast():
             cells = decode_cells(self.model.autoencoder, x / SCALE_FACTOR)
         return cells.float().clamp(-1, 1)
@@ -108,17 +116,21 @@ class Sampler:
         return to_latents(render_batch([picture]))
 
     def _step(
-        self, x: Tensor, context: Tensor, index: int, session: Session | None, method: Method
+        self, x: Tensor, context: Tensor, times: Tensor, session: Session | None, method: Method
     ) -> Tensor:
-        now, later = self.alphas[index], self.alphas[index + 1]
-        if session:
-            session.begin(index, self.steps, ((1 - now) / now) ** 0.5, cond_rows_first)
-        timesteps = torch.full((2 * len(x),), self.times[index])
+        """From one timestep to the next; `times` holds both."""
+        now, later = self.model.alphas_cumprod[times].tolist()
+        timesteps = times[:1].expand(2 * len(x))
         around = keys_adain(session.plan.sites) if session and method.keys_adain else None
         with autocast(), around or contextlib.nullcontext():
             output = self.model.unet(torch.cat([x, x]), timesteps, context=context).float()
         cond, uncond = output.chunk(2)
-        v = uncond + self.guidance * (cond - uncond)
+        if method.blend is not None:
+            with autocast():  # past the session's hooks
+                rows = timesteps[: len(x)], context[len(x) :]
+                plain = self.model.unet.forward(x, rows[0], context=rows[1]).float()
+            uncond = torch.lerp(uncond, plain, method.blend)
+        v = uncond + (method.guidance or self.guidance) * (cond - uncond)
         clean = now**0.5 * x - (1 - now) ** 0.5 * v
         eps = now**0.5 * v + (1 - now) ** 0.5 * x
         return later**0.5 * clean + (1 - later) ** 0.5 * eps
@@ -140,7 +152,8 @@ class Sampler:
             "v",
             _mask(method, picture),
         )
-        session = Session(unet, reference, plan, stream.forward, PassReport("first"))
+        replay = Replay(Bank(), lambda: "the one model")
+        session = Session(unet, reference, plan, stream.forward, PassReport("first"), replay)
         stack.callback(session.close)
         return session
 
@@ -187,6 +200,10 @@ def _shown(method: Method, trial: Trial) -> Picture:
     if method.reference == "same pose":
         placement = trial.wanted[0].figures[0].placement
         return Picture((Figure(own.figures[0].identity, placement),), own.scene, own.shape)
+    if method.reference == "front":
+        figure = own.figures[0]
+        placement = replace(figure.placement, action="standing", facing="front")
+        return Picture((Figure(figure.identity, placement),), own.scene, own.shape)
     if method.reference == "another identity":
         who = own.figures[0].identity
         return with_identities(own, draw_identity(Random(str(who)), who.held_out))
@@ -195,9 +212,16 @@ def _shown(method: Method, trial: Trial) -> Picture:
 
 def _mask(method: Method, picture: Picture):
     mask = None
-    if method.masked:
+    if method.mask == "figure":
         differs = (render(picture) != render(empty_scene(picture))).any(2)
         mask = TokenMask(torch.from_numpy(differs))
+    elif method.mask == "cutout":
+        size = (picture.shape[0] * CELL, picture.shape[1] * CELL)
+        cells = Image.fromarray(render(picture))
+        figure = cut_out(cells.resize(size, Image.Resampling.NEAREST))
+        if figure is not None:
+            kept = np.asarray(figure).reshape(picture.shape[1], CELL, -1, CELL).max((1, 3)) > 127
+            mask = TokenMask(torch.from_numpy(kept))
     return mask if method.rate == 1 else RandomTokens(method.rate, mask)
 
 

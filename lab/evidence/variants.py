@@ -23,16 +23,17 @@ class RandomTokens:
     """Keeps a random share of the tokens, drawn anew in every call (StoryDiffusion, ConsiStory).
 
     Attributes:
-        mask: chooses before; None for all tokens.
+        within: chooses before; None for all tokens.
     """
 
     rate: float
-    mask: TokenMask | None = None
+    within: TokenMask | None = None
+    mask = None  # what a recording's key would ask of a token mask
     generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
 
     def __call__(self, tokens: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         """(1, N, C) to (1, M, C)."""
-        tokens = tokens if self.mask is None else self.mask(tokens)
+        tokens = tokens if self.within is None else self.within(tokens)
         kept = max(1, round(self.rate * tokens.shape[1]))
         order = torch.randperm(tokens.shape[1], generator=self.generator)[:kept]
         return tokens[:, order.to(tokens.device)]

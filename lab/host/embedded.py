@@ -10,16 +10,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
+from lafi.core.mask import TokenMask
 from lafi.core.plan import Plan
 from lafi.core.reference import Conditioning, Reference
+from lafi.core.replay.bank import Bank
+from lafi.core.replay.key import Replay
 from lafi.core.report import PassReport
 from lafi.core.schedule import Window
 from lafi.core.session import Session
 from lafi.core.sites import choose_sites, find_sites
 from lafi.core.stream import NoiseSchedule
 from lafi.settings import LafiSettings
+from lafi.webui.images import fit_picture, open_picture
 
 from .bundled import external, sampling
 from .model import Model
@@ -108,35 +113,38 @@ class EmbeddedHost:
 
     def __init__(self, model: Model, progress: Callable[[], object] = lambda: None) -> None:
         self.model, self.progress = model, progress
+        self._replay = Replay(Bank(), lambda: "the one model")
 
     @torch.no_grad()
     def generate(
-        self, request: Request, settings: LafiSettings | None = None, z0: Tensor | None = None
+        self,
+        request: Request,
+        settings: LafiSettings | None = None,
+        picture: Image.Image | None = None,
     ) -> tuple[Tensor, PassReport]:
         """Makes one picture.
 
         Args:
             settings: LAFI's settings; None for a plain run.
-            z0: (1, 4, h, w) the reference's latent; needed with settings.
+            picture: the reference; needed with settings.
 
         Returns:
             the picture (1, 3, H, W) in 0..1, and what LAFI did.
         """
         report = PassReport("first")
-        if settings is None or z0 is None or not settings.acts:
+        if settings is None or picture is None or not settings.acts:
             return self.model.decode(self._sample(request, None)), report
-        session = self._session(settings, z0, report)
-        with session:
+        with self._session(settings, picture, request.size, report) as session:
             latent = self._sample(request, session)
         return self.model.decode(latent), report
 
-    @torch.no_grad()
-    def encode(self, pixels: Tensor) -> Tensor:
-        """(1, 3, H, W) in 0..1 to the latent that `generate` takes as `z0`."""
-        return self.model.encode(pixels)
-
-    def _session(self, settings: LafiSettings, z0: Tensor, report: PassReport) -> Session:
+    def _session(
+        self, settings: LafiSettings, picture: Image.Image, size: int, report: PassReport
+    ) -> Session:
         model = self.model
+        opened = open_picture(picture, settings.mask, cutout=settings.cutout)
+        fitted = fit_picture(opened, size, size, settings.fit)
+        z0 = model.encode(fitted.pixels)
         seed = settings.noise_seed if settings.noise_seed >= 0 else 0
         noise = torch.randn(z0.shape, generator=torch.Generator().manual_seed(seed))
         reference = Reference(
@@ -145,6 +153,7 @@ class EmbeddedHost:
             Conditioning(model.text(settings.prompt)),
             NoiseSchedule.from_alphas(model.alphas_cumprod),
             model.prediction,
+            None if fitted.mask is None else TokenMask(fitted.mask),
         )
         plan = Plan(
             choose_sites(find_sites(model.unet), settings.depth, settings.layers),
@@ -154,7 +163,7 @@ class EmbeddedHost:
             fidelity=settings.fidelity,
             refresh=settings.refresh,
         )
-        return Session(model.unet, reference, plan, unhooked_forward, report)
+        return Session(model.unet, reference, plan, unhooked_forward, report, self._replay)
 
     def _sample(self, request: Request, session: Session | None) -> Tensor:
         """One run of the sampler: a latent (1, 4, h, w)."""
