@@ -11,7 +11,7 @@ from ..training.export import TARGET
 from ..training.judges import ceiling
 from . import gates, plots
 from .measure import Runner, measured
-from .methods import DEFAULT, GRIDS, METHODS, PAPER, PLAIN
+from .methods import DEFAULT, GRIDS, METHODS, ORACLE, PAPER, PEERS, PLAIN
 from .summary import COMPARED, summary
 from .table import differences, row
 
@@ -57,6 +57,10 @@ def measure(options: argparse.Namespace) -> dict:
         "teacher-forced": gates.teacher_forced(runner.model, count // 2),
         "flipped facing": gates.flipped_facing(runner.model, count),
         "judges": ceiling(runner.panel, 20 if options.quick else 400),
+        "plain": PLAIN,
+        "oracle": ORACLE,
+        "default": DEFAULT.name,
+        "peers": [each.name for each in PEERS],
         "rows": {},
         "differences": {},
     }
