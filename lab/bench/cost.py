@@ -42,7 +42,6 @@ class Scheme:
         plan: changes to the default plan; None for plain sampling.
         bank: none, empty, or filled by an earlier picture.
         masked: whether 30 % of the tokens are kept.
-        projected: whether the bank keeps keys and values.
         peer: restates another method instead.
     """
 
@@ -51,7 +50,6 @@ class Scheme:
     layers: str = "decoder"
     bank: str = "none"
     masked: bool = False
-    projected: bool = False
     peer: bool = False
 
 
@@ -64,13 +62,10 @@ SCHEMES = (
     Scheme("default, first picture, 30 % mask", DEFAULT, bank="empty", masked=True),
     Scheme("default, later pictures", DEFAULT, bank="filled"),
     Scheme("default, later pictures, 30 % mask", DEFAULT, bank="filled", masked=True),
-    Scheme("inversion, exact, first picture", {"stream": "inversion"}, bank="empty"),
-    Scheme("noise, exact, first picture", bank="empty"),
+    Scheme("inversion, exact, first picture", {"stream": "inversion"}),
+    Scheme("noise, exact, first picture"),
     Scheme("noise, exact, one batch", {"fused": True}),
-    Scheme("noise, as seldom as by default", {"refresh": 0}, bank="empty"),
-    Scheme("noise, exact, later, tokens kept", bank="filled"),
-    Scheme("noise, exact, later, keys and values", bank="filled", projected=True),
-    Scheme("noise, exact, later, 30 % mask", bank="filled", masked=True),
+    Scheme("noise, as seldom as by default", {"refresh": 0}),
     Scheme("peer: one row, all layers", layers="all"),
     Scheme("peer: full batch, all layers", None, peer=True),
 )
@@ -147,7 +142,6 @@ class Bench:
 
     def _session(self, scheme: Scheme, report: PassReport) -> Session:
         sites = choose_sites(self.sites, 100, scheme.layers)
-        self.bank.projected = scheme.projected
         if scheme.bank == "empty":
             self.bank.clear()
         replay = None if scheme.bank == "none" else Replay(self.bank, lambda: scheme.name)

@@ -86,8 +86,7 @@ def test_a_row_with_half_the_noise_is_read_at_the_timestep_of_that_level(folder)
 
 def test_the_mask_is_the_figure():
     picture = draw_trials(1, 1, seed=3)[0].reference
-    method = next(each for each in METHODS if each.mask == "figure")
-    mask = _mask(method, picture)
+    mask = _mask(Method("masked", mask="figure"), picture)
     tokens = torch.arange(16 * 16).reshape(1, 16 * 16, 1)
     kept = mask(tokens).flatten()
     assert 20 < len(kept) < 120
