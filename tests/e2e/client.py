@@ -85,6 +85,11 @@ class Result:
         """The layers that injected in the first pass."""
         return self.run["passes"][0]["sites"]
 
+    @property
+    def parameters(self) -> list[str]:
+        """The infotexts without the run's name, which is another one each time."""
+        return [re.sub(r"LAFI run: [0-9a-f]+", "LAFI run", text) for text in self.infotexts]
+
     def lafi_keys(self) -> set[str]:
         """LAFI's keys in the first picture's infotext."""
         return set(re.findall(r"\b(LAFI [a-z_ ]+):", self.infotexts[0]))

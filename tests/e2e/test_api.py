@@ -68,5 +68,5 @@ def test_positional_arguments_equal_fields_by_name(webui) -> None:
     one = webui.generate(by_name)
     other = webui.generate([True, *by_name.values()])
     assert one.picture == other.picture
-    assert one.infotexts == other.infotexts
+    assert one.parameters == other.parameters
     assert one.run["settings"] == other.run["settings"]

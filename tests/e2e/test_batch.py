@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from .client import SEED, Picture
+from .conftest import DEFAULT
 from .pictures import REFERENCE
 
 # More than one chunk of 75 tokens beside a short negative prompt: unequal lengths, which hosts
@@ -57,7 +58,7 @@ def test_batch_of_two(webui, plain, alone, spread, stream) -> None:
 def test_batch_of_four(webui, plain, alone, spread) -> None:
     batch = webui.generate({"image": REFERENCE}, prompt=LONG, batch_size=4)
     assert len(batch.pictures) == 4
-    check(batch.pictures, alone, plain, spread, "noise")
+    check(batch.pictures, alone, plain, spread, DEFAULT)
 
 
 def test_batch_count(webui, plain, alone, spread, stream) -> None:

@@ -28,6 +28,7 @@ def test_infotext_says_so_when_it_ran(plain, injected) -> None:
         "LAFI depth",
         "LAFI cutoff",
         "LAFI version",
+        "LAFI run",
     }
     assert f"LAFI reference: {injected().run['reference']}" in injected().infotexts[0]
 
