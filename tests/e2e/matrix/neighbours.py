@@ -77,7 +77,22 @@ NEIGHBOURS = (
     Neighbour("ADetailer, batch 2x3", "adetailer", adetailer(), SIX, passes=3),
     # Listed, LAFI acts in ADetailer's own passes too.
     Neighbour("ADetailer, LAFI listed", "adetailer", adetailer(), options=LISTED),
-    Neighbour("ADetailer, LAFI listed, batch 2x3", "adetailer", adetailer(), SIX, options=LISTED),
+    Neighbour(
+        "ADetailer, LAFI listed, batch count 3",
+        "adetailer",
+        adetailer(),
+        {"n_iter": 3},
+        options=LISTED,
+        passes=3,
+    ),
+    Neighbour(
+        "ADetailer, LAFI listed, batch 2x3",
+        "adetailer",
+        adetailer(),
+        SIX,
+        options=LISTED,
+        passes=3,
+    ),
     Neighbour(
         "ControlNet reference_only",
         "controlnet",
