@@ -32,7 +32,9 @@ def folder(tmp_path_factory):
     return made
 
 
-def test_quick_run_writes_table_plot_and_grids(folder, tmp_path):
+def test_quick_run_writes_table_plot_and_grids(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("lab.evidence.counterfactual.SIDE", 2)
+    monkeypatch.setattr("lab.evidence.stride.BASES", (DEFAULT,))
     names = [PLAIN, PAPER.name, DEFAULT.name, "refresh 2"]
     files = ["--model", str(folder), "--out", str(tmp_path)]
     main(["--quick", "--jobs", "2", *files, "--methods", *names])
