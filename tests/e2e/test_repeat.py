@@ -128,5 +128,6 @@ def test_a_change_records_anew(webui, change) -> None:
     payload = {"width": webui.size + 64} if change == "size" else {}
     changed = webui.generate(base | CHANGES.get(change, {}), steps=FEW_STEPS, **payload)
     assert changed.total("replayed") == 0
+    # What an inversion records on its way is more than the evaluations that it serves.
+    assert used(changed) >= changed.total("injected") > 0
     assert changed.total("recorded") > 0
-    assert used(changed) == changed.total("injected")
