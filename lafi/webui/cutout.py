@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 SIDE = 256  # pixels of the longer side that is looked at
-NEAR = 26  # differences of a channel that still count as one colour
+NEAR = 14  # differences of a channel that still count as one colour
 COLOURS = 5  # most plain colours of a border
 RARE = 0.02  # a colour of less of the border is no background
 COVERED = 0.9  # share of the border that they must make up
