@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .pictures import OTHER_REFERENCE, REFERENCE, SCENE, SILHOUETTE
+from .pictures import LEFT_HALF, OTHER_REFERENCE, REFERENCE, SCENE
 
 # Recordings are told apart in the first evaluation as well as in the last.
 FEW_STEPS = 3
@@ -115,7 +115,7 @@ CHANGES = {
     "prompt": {"prompt": "a red figure"},
     "stream": {"stream": "noise"},
     "cutout": {"cutout": "off"},
-    "mask": {"mask": SILHOUETTE},
+    "mask": {"mask": LEFT_HALF},
     "fit": {"fit": "stretch"},
 }
 
