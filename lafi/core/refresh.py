@@ -2,7 +2,7 @@
 
 What a reference with fixed noise looks like to the UNet changes smoothly with the noise level. So a
 recording is made at the level in the middle of the evaluations that it serves, which is nearer to
-all of them than the level of the first (docs/evidence.md, "Refresh", has the figures).
+all of them than the level of the first.
 """
 
 from __future__ import annotations
