@@ -85,7 +85,10 @@ class Stage:
 def learning_rate(
     optimizer: torch.optim.Optimizer, peak: float, step: int, progress: float
 ) -> None:
-    """Linear warm-up over 200 steps, then linear decay to nothing at the end of the budget."""
+    """Linear warm-up over 200 steps, then linear decay to nothing at the end of the budget.
+
+    A parameter group's `scale`, where it has one, multiplies its rate.
+    """
     rate = peak * min(1.0, (step + 1) / 200) * max(1 - progress, 0.02)
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("scale", 1.0)

@@ -7,7 +7,7 @@ from random import Random
 from .picture import Figure, Picture
 
 EMPTY = 0.1  # share of training captions without a word, for classifier-free guidance
-NAMED = 0.4  # share of training captions that say who it is
+NAMED = 0.6  # share of training captions that say who it is
 
 
 def caption(picture: Picture, rng: Random | None = None, named: bool = False) -> str:
