@@ -15,6 +15,13 @@ def preload(parser: argparse.ArgumentParser) -> None:
     )
     _add(
         parser,
+        "--lafi-dir",
+        default=None,
+        metavar="FOLDER",
+        help="LAFI: folder of the characters (default: LAFI among the models)",
+    )
+    _add(
+        parser,
         "--lafi-bank-mb",
         type=int,
         default=None,

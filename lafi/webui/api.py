@@ -13,6 +13,7 @@ from ..errors import LafiError, invalid, invalid_fields, problem
 from ..kinds import Integer, Kind
 from ..settings import BY_NAME, schema, validate
 from . import http, kept, selftest
+from .characters import api as characters
 from .images import CELL, open_picture
 from .reports import KEPT
 
@@ -44,6 +45,7 @@ def register(app: FastAPI) -> bool:
         ("POST", "bank/clear", clear_bank),
         ("POST", "selftest", self_test),
         ("POST", "validate", check),
+        *characters.ROUTES,
     ):
         app.add_api_route(
             f"/lafi/v1/{path}",

@@ -31,13 +31,13 @@ def decode(field: str, value: Any) -> Image.Image:
 
     Args:
         field: the setting that an error names.
-        value: a PIL picture, base64 or a data URL.
+        value: a PIL picture, base64, a data URL, or a file's bytes.
 
     Raises:
         LafiError: naming the field.
     """
     try:
-        picture = _open(value) if isinstance(value, str) else value
+        picture = _open(value) if isinstance(value, (str, bytes)) else value
         _check_size(field, picture)
         sixteen_bits = picture.format in SIXTEEN_BITS
         picture.load()
@@ -51,18 +51,22 @@ def decode(field: str, value: Any) -> Image.Image:
         raise invalid(field, f"cannot be read as a picture ({_reason(error)})") from error
 
 
-def _open(text: str) -> Image.Image:
+def _open(sent: str | bytes) -> Image.Image:
+    data = sent if isinstance(sent, bytes) else _bytes(sent)
+    Image.init()
+    return Image.open(io.BytesIO(data), formats=sorted(FORMATS & Image.OPEN.keys()))
+
+
+def _bytes(text: str) -> bytes:
     head, comma, body = text.strip().partition(",")
     if head[:5].lower() != "data:":
         body = text
     elif not comma or not head.lower().endswith(";base64"):
         raise ValueError("a data URL must be base64")
     try:
-        data = base64.b64decode("".join(body.split()), validate=True)
+        return base64.b64decode("".join(body.split()), validate=True)
     except ValueError as error:
         raise ValueError("not base64, and not a data URL") from error
-    Image.init()
-    return Image.open(io.BytesIO(data), formats=sorted(FORMATS & Image.OPEN.keys()))
 
 
 def _check_size(field: str, picture: Image.Image) -> None:

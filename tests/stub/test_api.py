@@ -16,6 +16,8 @@ from .host import WebUI, reference
 PATHS = {
     "GET /lafi/v1/version", "GET /lafi/v1/schema", "GET /lafi/v1/last-run",
     "POST /lafi/v1/bank/clear", "POST /lafi/v1/selftest", "POST /lafi/v1/validate",
+    "GET /lafi/v1/characters", "GET /lafi/v1/characters/{name}",
+    "PUT /lafi/v1/characters/{name}", "DELETE /lafi/v1/characters/{name}",
 }  # fmt: skip
 
 

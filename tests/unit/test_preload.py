@@ -23,6 +23,7 @@ def test_flags_and_their_defaults(preload):
     defaults = parser.parse_args([])
     assert defaults.lafi_loglevel is None
     assert defaults.lafi_bank_mb is None
+    assert defaults.lafi_dir is None
     given = parser.parse_args(["--lafi-loglevel", "DEBUG", "--lafi-bank-mb", "512"])
     assert given.lafi_loglevel == "DEBUG"
     assert given.lafi_bank_mb == 512

@@ -1,0 +1,1 @@
+"""The library of characters: what is kept, how prompts call it, and its page."""

@@ -1,0 +1,285 @@
+"""The library: a folder of characters, read with the same care as what a client sends.
+
+``NAME.png`` (or webp, jpg), or a folder ``NAME`` of several such views. Beside a picture may lie
+its mask, ``….mask.png``; beside a character ``NAME.json`` in the host's own form for user metadata,
+and ``NAME.preview.png``, which the host's metadata editor writes. A folder that holds folders only
+sorts characters, as folders do elsewhere in the WebUI.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from ...errors import LafiError, invalid
+from ..images import Picture, open_picture
+from . import metadata, names
+
+ENDINGS = (".png", ".webp", ".jpg", ".jpeg")
+MASK = ".mask.png"
+PREVIEW = ".preview"
+MOST_BYTES = 2**26  # of one file
+MOST_VIEWS = 16
+DEPTH = 4  # of folders that sort
+# What reading a file may raise; a circle of links is a RuntimeError.
+FAULTS = (OSError, ValueError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class View:
+    """One picture of a character, and its mask if there is one."""
+
+    path: Path
+    mask: Path | None = None
+
+
+@dataclass(frozen=True)
+class Character:
+    """One character as it lies in the library.
+
+    Attributes:
+        base: its path without an ending: beside it lie ``.json`` and ``.preview.png``.
+        views: its pictures, by name.
+        metadata: what ``NAME.json`` says; empty without one.
+        problem: what is wrong with it; empty if it can be used.
+    """
+
+    name: str
+    base: Path
+    views: tuple[View, ...] = ()
+    metadata: dict[str, Any] = field(default_factory=dict)
+    problem: str = ""
+
+    @property
+    def metadata_path(self) -> Path:
+        """Where its metadata lies."""
+        return self.base.with_name(self.base.name + ".json")
+
+    @property
+    def preview(self) -> Path:
+        """What a card shows."""
+        made = sorted(self.base.parent.glob(f"{self.base.name}{PREVIEW}.*"))
+        return made[0] if made else self.views[0].path
+
+
+@dataclass(frozen=True)
+class Library:
+    """The characters below a folder.
+
+    Args:
+        root: may be missing, and may itself be a link; nothing below leads out of it.
+    """
+
+    root: Path
+
+    def characters(self) -> list[Character]:
+        """All, sorted by name; one that cannot be used says what is wrong."""
+        found = self.entries()
+        counts = Counter(each.name for each in found)
+        return [self._checked(each, counts[each.name]) for each in found]
+
+    def entries(self) -> list[Character]:
+        """All as they lie there, nothing read: what is wrong is found out later."""
+        return sorted(self._walk(self.root, DEPTH), key=lambda each: each.name.casefold())
+
+    def look(self, name: str) -> Character:
+        """The character of a name, with what is wrong with it. Upper and lower case matter only
+        between two names that differ by nothing else.
+
+        Raises:
+            LafiError: `unknown_character`, with near names.
+        """
+        name = names.clean(name)
+        found = self.entries()
+        same = [each for each in found if each.name == name]
+        same = same or [each for each in found if each.name.casefold() == name.casefold()]
+        if not same:
+            raise unknown(name, self.hint(name))
+        return self._checked(same[0], len(same))
+
+    def find(self, name: str) -> Character:
+        """A character that can be used.
+
+        Raises:
+            LafiError: `unknown_character`, with near names, or `bad_character`.
+        """
+        character = self.look(name)
+        if character.problem:
+            raise LafiError("bad_character", f"character {name}: {character.problem}.")
+        return character
+
+    def hint(self, name: str) -> str:
+        """Which names are near one that is not known."""
+        return names.near(
+            name, (each.name for each in self.entries() if not names.check(each.name))
+        )
+
+    def pictures(self, character: Character) -> list[tuple[bytes, bytes | None]]:
+        """Each view's file and its mask's, as they are.
+
+        Raises:
+            LafiError: `bad_character`.
+        """
+        try:
+            return [
+                (self.read(each.path), self.read(each.mask) if each.mask else None)
+                for each in character.views
+            ]
+        except FAULTS as error:
+            raise LafiError(
+                "bad_character", f"character {character.name}: {_say(error)}."
+            ) from error
+
+    def view_hash(self, view: View, background: str = "#ffffff", cutout: str = "auto") -> str:
+        """The hash that a run with this view writes; read once for each change of its files.
+
+        Raises:
+            LafiError: naming the file that cannot be used.
+            OSError, ValueError: it cannot be read.
+        """
+        paths = (view.path, *((view.mask,) if view.mask else ()))
+        stamps = tuple((each, *_stamp(each)) for each in paths)
+        return _hash(self, stamps, background, cutout)
+
+    def read(self, path: Path) -> bytes:
+        """A file within the library.
+
+        Raises:
+            ValueError: it is none that may be read.
+            OSError: it cannot be read.
+        """
+        resolved = path.resolve(strict=True)
+        if not resolved.is_relative_to(self.root.resolve()):
+            raise ValueError(f"{names.shown(path.name)} leads out of the library")
+        about = resolved.stat()
+        if not stat.S_ISREG(about.st_mode):
+            raise ValueError(f"{names.shown(path.name)} is no file")
+        if about.st_size > MOST_BYTES:
+            size = f"{about.st_size / 2**20:.0f} MiB"
+            raise ValueError(f"{names.shown(path.name)} is too large ({size})")
+        return resolved.read_bytes()
+
+    # ---- what lies there ----------------------------------------------------------------------
+
+    def _walk(self, folder: Path, depth: int) -> Iterator[Character]:
+        try:
+            entries = sorted(os.scandir(folder), key=lambda each: each.name)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            yield Character(names.shown(folder.name), folder, problem=_say(error))
+            return
+        for entry in entries:
+            path = folder / entry.name
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield from self._folder(path, depth)
+            elif is_view(path):
+                yield Character(names.normal(path.stem), path.with_suffix(""), (_view(path),))
+
+    def _folder(self, path: Path, depth: int) -> Iterator[Character]:
+        if not path.resolve().is_relative_to(self.root.resolve()):
+            yield Character(path.name, path, problem="its folder leads out of the library")
+            return
+        try:
+            views = tuple(_view(each) for each in sorted(path.iterdir()) if is_view(each))
+        except OSError as error:
+            yield Character(path.name, path, problem=_say(error))
+            return
+        if views:
+            yield Character(names.normal(path.name), path, views)
+        elif depth:
+            yield from self._walk(path, depth - 1)
+
+    def _checked(self, found: Character, count: int) -> Character:
+        """With its metadata and what is wrong."""
+        problem, about = found.problem, {}
+        if not problem and (message := names.check(found.name)):
+            problem = f"its name {message}"
+        if not problem and count > 1:
+            problem = "there is more than one of this name"
+        if not problem and len(found.views) > MOST_VIEWS:
+            problem = f"it has {len(found.views)} views; at most {MOST_VIEWS} are used"
+        try:
+            if not problem and found.metadata_path.exists():
+                about = metadata.read(self.read(found.metadata_path))
+            for each in () if problem else found.views:
+                self.view_hash(each)
+        except LafiError as error:
+            problem = str(error).removeprefix("LAFI: ").rstrip(".")
+        except FAULTS as error:
+            problem = _say(error)
+        return Character(names.shown(found.name), found.base, found.views, about, problem)
+
+
+def opened(
+    name: str, pictures: list[tuple[bytes, bytes | None]], background: str, cutout: str
+) -> list[Picture]:
+    """A character's views as a run sees them.
+
+    Raises:
+        LafiError: naming the character.
+    """
+    try:
+        return [open_picture(image, mask, background, cutout) for image, mask in pictures]
+    except LafiError as error:
+        message = str(error).removeprefix("LAFI: ")
+        raise LafiError("bad_character", f"character {name}: {message}") from error
+
+
+def whole_hash(pictures: list[Picture]) -> str:
+    """Of a character: its picture's own, or one of all its views'."""
+    hashes = [each.hash for each in pictures]
+    return hashes[0] if len(hashes) == 1 else sha256("".join(hashes).encode()).hexdigest()[:12]
+
+
+def is_view(path: Path) -> bool:
+    """Whether a file is a picture of a character: not its mask or preview."""
+    companion = path.name.lower().endswith(MASK) or Path(path.stem).suffix.lower() == PREVIEW
+    hidden = path.name.startswith(".")
+    return path.suffix.lower() in ENDINGS and not companion and not hidden
+
+
+def unknown(name: str, hint: str) -> LafiError:
+    """There is no character of this name."""
+    end = "" if hint.endswith("?") else "."
+    return LafiError("unknown_character", f"there is no character {name!r}; {hint}{end}")
+
+
+# Failures are not kept: another reading may be allowed.
+@lru_cache(maxsize=4096)
+def _hash(
+    library: Library, stamps: tuple[tuple[Path, int, int], ...], background: str, cutout: str
+) -> str:
+    paths = [path for path, *_ in stamps]
+    image, mask = ([library.read(each) for each in paths] + [None])[:2]
+    try:
+        return open_picture(image, mask, background, cutout).hash
+    except LafiError as error:
+        (wrong,) = error.problems
+        path = paths[-1] if wrong["loc"] == ["mask"] else paths[0]
+        raise invalid(names.shown(path.name), wrong["msg"]) from error
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    about = path.stat()
+    return about.st_mtime_ns, about.st_size
+
+
+def _view(path: Path) -> View:
+    mask = path.with_name(path.stem + MASK)
+    return View(path, mask if mask.exists() else None)
+
+
+def _say(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return str(error)

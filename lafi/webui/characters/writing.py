@@ -1,0 +1,163 @@
+"""Changes of the library: each file appears whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import secrets
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ...errors import LafiError, invalid
+from ..decode import decode
+from ..images import open_picture
+from . import metadata, names
+from .library import MASK, MOST_VIEWS, PREVIEW, Character, Library, unknown
+
+# A view of a character: its picture, and its mask or None, in any form that `decode` reads.
+Sent = tuple[Any, Any]
+_lock = threading.Lock()
+
+
+def save(
+    library: Library, name: str, views: Sequence[Sent] | None, about: dict[str, Any] | None
+) -> Character:
+    """Adds a character, or changes its pictures, its metadata, or both.
+
+    Args:
+        views: one or several; None leaves the pictures as they are.
+        about: its metadata; None leaves it as it is.
+
+    Raises:
+        LafiError: naming the field; or `library_unusable` where nothing can be written.
+    """
+    name = names.clean(name)
+    files = None if views is None else _encoded(views)
+    about = None if about is None else metadata.check(about)
+    with _writing():
+        old = _existing(library, name)
+        if old is None:
+            _refuse_another_case(library, name)
+        if old is None and files is None:
+            raise invalid("image", "is missing; a new character needs at least one picture")
+        base = library.root / name if old is None else old.base
+        base.parent.mkdir(parents=True, exist_ok=True)
+        if files is not None:
+            written = _write_views(base, files)
+            _remove(path for path in _pictures(old) if path not in written)
+            _tidy(base)
+        if about is not None:
+            _replace(base.with_name(base.name + ".json"), metadata.write(about))
+    return library.look(name)
+
+
+def delete(library: Library, name: str) -> None:
+    """Removes a character's pictures, masks, metadata and preview; nothing else that lies there.
+
+    Raises:
+        LafiError: `unknown_character`, `invalid_settings` or `library_unusable`.
+    """
+    name = names.clean(name)
+    with _writing():
+        old = _existing(library, name)
+        if old is None:
+            raise unknown(name, library.hint(name))
+        previews = old.base.parent.glob(f"{old.base.name}{PREVIEW}.*")
+        _remove([*_pictures(old), *previews, old.metadata_path])
+        _tidy(old.base)
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """One change at a time."""
+    with _lock:
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            message = f"the library of characters cannot be changed: {reason}."
+            raise LafiError("library_unusable", message) from error
+
+
+def _existing(library: Library, name: str) -> Character | None:
+    """The one character of a name, whatever is wrong with its files."""
+    found = [each for each in library.entries() if each.name == name]
+    if len(found) > 1:
+        raise invalid("name", "stands for more than one character; remove one of them by hand")
+    if found and found[0].problem:
+        raise invalid("name", found[0].problem)
+    return found[0] if found else None
+
+
+def _refuse_another_case(library: Library, name: str) -> None:
+    """On some systems both would be one file."""
+    for each in library.entries():
+        if each.name.casefold() == name.casefold():
+            raise invalid("name", f"differs from {each.name} in upper and lower case only")
+
+
+def _encoded(views: Sequence[Sent]) -> list[tuple[bytes, bytes | None]]:
+    if not 1 <= len(views) <= MOST_VIEWS:
+        raise invalid("image", f"must be 1 to {MOST_VIEWS} pictures, not {len(views)}")
+    for image, mask in views:
+        open_picture(image, mask)  # what no run could use is not kept
+    return [
+        (_png("image", image), None if mask is None else _png("mask", mask))
+        for image, mask in views
+    ]
+
+
+def _png(field: str, value: Any) -> bytes:
+    """A picture as this program reads it, free of whatever else its file held."""
+    picture = decode(field, value)
+    if picture.getchannel("A").getextrema() == (255, 255):
+        picture = picture.convert("RGB")
+    buffer = io.BytesIO()
+    Image.frombytes(picture.mode, picture.size, picture.tobytes()).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _write_views(base: Path, files: list[tuple[bytes, bytes | None]]) -> set[Path]:
+    """One view as a file, several in a folder; what was written."""
+    stems = [base]
+    if len(files) > 1:
+        base.mkdir(exist_ok=True)
+        stems = [base / f"view {number}" for number in range(1, len(files) + 1)]
+    written = set()
+    for stem, (image, mask) in zip(stems, files, strict=True):
+        for data, ending in ((mask, MASK), (image, ".png")):
+            if data is not None:
+                path = stem.with_name(stem.name + ending)
+                _replace(path, data)
+                written.add(path)
+    return written
+
+
+def _replace(path: Path, data: bytes) -> None:
+    beside = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        beside.write_bytes(data)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _pictures(character: Character | None) -> list[Path]:
+    """With their masks."""
+    views = character.views if character else ()
+    return [path for each in views for path in (each.path, each.mask) if path is not None]
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def _tidy(base: Path) -> None:
+    """A folder of views that holds nothing any more goes."""
+    if base.is_dir() and not any(base.iterdir()):
+        base.rmdir()

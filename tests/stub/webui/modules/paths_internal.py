@@ -1,0 +1,5 @@
+"""Where the WebUI's folders lie."""
+
+from __future__ import annotations
+
+models_path = "models"
