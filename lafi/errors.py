@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import Any
 
 LONGEST_NAME = 80
@@ -51,3 +53,10 @@ def invalid_fields(problems: list[dict[str, Any]]) -> LafiError:
     text = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems)
     end = "" if text.endswith("?") else "."
     return LafiError("invalid_settings", text + end, problems=problems)
+
+
+def hint(name: Any, known: Iterable[str]) -> str:
+    """After a name that is not known: the one that is meant, or all there are."""
+    known = list(known)
+    near = difflib.get_close_matches(str(name)[:LONGEST_NAME], known, 1)
+    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"

@@ -6,8 +6,11 @@ Knows no gradio: `control` names a component, which the page then builds.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from .regions import WORDS, parse_region
 
 # Up to here a range is a slider; beyond it a field for a number.
 LONGEST_SLIDER = 100
@@ -29,6 +32,13 @@ class Kind(ABC):
     @abstractmethod
     def check(self, value: Any) -> str | None:
         """What is wrong with a value, or None."""
+
+    def faults(self, value: Any) -> Iterator[tuple[str, str]]:
+        """All that is wrong: where in the value (empty for the whole, else such as ``[1]`` or
+        ``[0].strength``), and what."""
+        message = self.check(value)
+        if message:
+            yield "", message
 
     @abstractmethod
     def schema(self) -> dict[str, Any]:
@@ -190,30 +200,30 @@ class Text(Kind):
         return "text"
 
 
-class Image(Kind):
-    """A picture: base64, a data URL, or an object that can be converted like one.
+class Place(Text):
+    """A region of the new picture; see `lafi.regions`."""
 
-    Only its form is checked here: this part runs without Pillow.
-    """
-
-    stored = False
+    axis = str
 
     def check(self, value: Any) -> str | None:
-        if value is None or isinstance(value, str) or hasattr(value, "convert"):
-            return None
-        return "must be a base64 string, a data URL or a picture"
+        message = super().check(value)
+        if message is None:
+            try:
+                parse_region(value)
+            except ValueError as error:
+                return str(error)
+        return message
 
-    def clean(self, value: Any) -> Any:
-        return None if isinstance(value, str) and not value.strip() else value
-
-    def schema(self) -> dict[str, Any]:
-        return {"type": ["string", "null"], "contentEncoding": "base64"}
+    def clean(self, value: Any) -> str:
+        return str(value).strip()
 
     def control(self, default: Any) -> tuple[str, dict[str, Any]]:
-        return "Image", {"value": default}
+        choices = [default, *WORDS]
+        return "Dropdown", {"choices": choices, "value": default, "allow_custom_value": True}
 
     def describe(self) -> str:
-        return "picture"
+        words = ", ".join(f"`{word}`" for word in WORDS)
+        return f"{words}, or shares: `0-50%`, `0-0.5,0.2-1`"
 
 
 def _number(cast: type, text: str) -> Any:

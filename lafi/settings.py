@@ -7,15 +7,15 @@ workflows index it. Only append.
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import itertools
-import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import LONGEST_NAME, invalid, invalid_fields, problem
-from .kinds import Choice, Image, Integer, Kind, Number, Switch, Text
+from .errors import hint, invalid, invalid_fields, problem
+from .kinds import Choice, Integer, Kind, Number, Place, Switch, Text
+from .lists import Entries, Image, Images, Views
+from .references import ENTRY, WEIGHT, Character
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,11 @@ class Field:
     def stored(self) -> bool:
         """Whether infotext holds it: pictures are too large, and that LAFI ran says `enabled`."""
         return self.kind.stored and self.name != "enabled"
+
+    @property
+    def shown(self) -> bool:
+        """Whether the page has a control for it."""
+        return self.kind.control(self.default)[0] != "State"
 
     @property
     def caption(self) -> str:
@@ -64,7 +69,7 @@ class LafiSettings:
         "Keep the character of a reference picture.",
     )
     image: Any = _setting(
-        Image(), None, "Reference image",
+        Images(), None, "Reference image",
         "The picture whose character is kept. Transparent parts are left out.",
     )
     depth: float = _setting(
@@ -84,7 +89,7 @@ class LafiSettings:
         "first.",
     )
     strength: float = _setting(
-        Number(0, 4, 0.05), 2, "Strength",
+        WEIGHT, 2, "Strength",
         "How strongly the picture looks at the reference. 1: as much as at itself. 2: twice as "
         "much. 0: off.",
     )
@@ -137,16 +142,48 @@ class LafiSettings:
         "recordings serve the whole run. 1: a new one each time, exact and slowest. More: faster, "
         "slightly different.",
     )
+    region: str = _setting(
+        Place(), "", "Region",
+        "Where in the new picture the reference acts. Empty: everywhere. In shares of it: across, "
+        "or across and down.",
+    )
+    references: tuple[dict[str, Any], ...] = _setting(
+        Entries(ENTRY, "reference", ("image",)), (), "Further references",
+        "Other characters, each with its picture or views, region, strength, mask and prompt.",
+    )
+    anchor: str = _setting(
+        Choice(("off", "batch")), "off", "Batch anchor",
+        "batch: the first picture of a batch is the reference of the others; needs no reference "
+        "image.",
+    )
+    views: Any = _setting(
+        Views(), None, "More views",
+        "Further pictures of the same character: side, back, face. Each is cut out and fitted by "
+        "itself.",
+    )
     # fmt: on
+
+    @property
+    def characters(self) -> tuple[Character, ...]:
+        """All that the references show: the first, if it has a picture, then `references`."""
+        first = {name: getattr(self, name, "") for name in ENTRY}
+        own = [Character.of("", first, self.strength, self.views)]
+        more = (
+            Character.of(f"references[{index}].", each, self.strength)
+            for index, each in enumerate(self.references)
+        )
+        return tuple(each for each in (*own, *more) if each.pictures)
 
     @property
     def acts(self) -> bool:
         """Whether anything would be injected at all (the first promise: else nothing changes)."""
         sites = self.depth > 0 or self.layers == "all"
-        return self.enabled and sites and self.cutoff > 0 and self.strength > 0
+        weights = [each.strength for each in self.characters]
+        weights += [self.strength] * (self.anchor == "batch")
+        return self.enabled and sites and self.cutoff > 0 and any(weights)
 
     def changed(self) -> dict[str, Any]:
-        """The fields that differ from their defaults, images and `enabled` left out."""
+        """The fields that differ from their defaults, pictures and `enabled` left out."""
         return {
             field.name: value
             for field in FIELDS
@@ -161,46 +198,11 @@ FIELDS = tuple(
 )
 BY_NAME = {field.name: field for field in FIELDS}
 
+# A part of a field, as overrides name it.
+PART = re.compile(r"(references)\[(\d{1,4})\]\.(\w+)")
+
 # Settings of former versions: what a request that still names one is told.
 FORMER = {"rows": "is not a setting any more; use fidelity: 0 for both, 1 for positive"}
-
-# The dial for the likeness: percent, strength, fidelity, straight lines between.
-LIKENESS = ((0, 0.5, 0.0), (25, 1.0, 0.25), (50, 1.5, 0.5), (75, 2.0, 1.0), (100, 4.0, 1.0))
-LIKENESS_STEP = 5
-
-
-def likeness(percent: float) -> tuple[float, float]:
-    """Strength and fidelity for a likeness from 0 to 100 %."""
-    percent = min(max(percent, 0), 100)
-    low, high = next(pair for pair in itertools.pairwise(LIKENESS) if percent <= pair[1][0])
-    share = (percent - low[0]) / (high[0] - low[0])
-    strength, fidelity = (a + share * (b - a) for a, b in zip(low[1:], high[1:], strict=True))
-    return round(strength, 2), round(fidelity, 2)
-
-
-def nearest_likeness(strength: float, fidelity: float) -> int:
-    """The dial's position that comes nearest to these two."""
-    wanted = (strength, fidelity)
-    return min(range(0, 101, LIKENESS_STEP), key=lambda each: math.dist(likeness(each), wanted))
-
-
-def _like(percent: float) -> dict[str, Any]:
-    return dict(zip(("strength", "fidelity"), likeness(percent), strict=True))
-
-
-# What the page sets at one press, by goal.
-PRESETS: dict[str, dict[str, Any]] = {
-    "Preset: free pose": {**_like(50), "start": 10.0},
-    "Preset: balanced": {},
-    "Preset: strong likeness": _like(100),
-    "Preset: fast": {"stream": "noise", "refresh": 0},
-}
-PRESET_FIELDS = ("depth", "cutoff", "start", "strength", "fidelity", "stream", "refresh")
-
-
-def preset(name: str) -> dict[str, Any]:
-    """All of `PRESET_FIELDS` as a preset has them."""
-    return {field: BY_NAME[field].default for field in PRESET_FIELDS} | PRESETS[name]
 
 
 def parse(args: Sequence[Any], overrides: Mapping[str, Any] | None = None) -> LafiSettings:
@@ -211,7 +213,8 @@ def parse(args: Sequence[Any], overrides: Mapping[str, Any] | None = None) -> La
     Args:
         args: what the WebUI hands over. After a dict come the other fields' values, as defaults or
             from an infotext; the dict goes before them.
-        overrides: fields that X/Y/Z or another extension sets, on top.
+        overrides: fields that X/Y/Z or another extension sets, on top; also parts of them, such as
+            ``references[0].strength``.
 
     Raises:
         LafiError: `invalid_settings`, with a problem for every wrong field.
@@ -222,7 +225,22 @@ def parse(args: Sequence[Any], overrides: Mapping[str, Any] | None = None) -> La
     values = {field.name: value for field, value in zip(FIELDS, args, strict=False)}
     if args and isinstance(args[0], Mapping):
         values |= {"enabled": True} | dict(args[0])
-    return validate(values | dict(overrides or {}))
+    for name, value in (overrides or {}).items():
+        part = PART.fullmatch(name)
+        values |= {name: value} if part is None else _with_part(values, part, value)
+    return validate(values)
+
+
+def _with_part(values: Mapping[str, Any], part: re.Match[str], value: Any) -> dict[str, Any]:
+    """The field that `part` names, one field of one of its entries replaced."""
+    field, index, inner = part[1], int(part[2]), part[3]
+    entries = values.get(field) or ()
+    if not isinstance(entries, (list, tuple)) or len(entries) <= index:
+        raise invalid(f"{field}[{index}]", "is not there, so it has nothing to change")
+    changed = list(entries)
+    if isinstance(changed[index], Mapping):
+        changed[index] = {**changed[index], inner: value}
+    return {field: changed}
 
 
 def validate(values: Mapping[str, Any]) -> LafiSettings:
@@ -234,9 +252,7 @@ def validate(values: Mapping[str, Any]) -> LafiSettings:
     problems = [_unknown(name) for name in values if name not in BY_NAME]
     known = {BY_NAME[name]: value for name, value in values.items() if name in BY_NAME}
     for field, value in known.items():
-        message = field.kind.check(value)
-        if message:
-            problems.append(problem(field.name, message))
+        problems += [problem(field.name + at, what) for at, what in field.kind.faults(value)]
     if not problems:
         settings = LafiSettings(**{each.name: each.kind.clean(v) for each, v in known.items()})
         problems = list(_contradictions(settings))
@@ -258,8 +274,14 @@ def schema() -> dict[str, Any]:
 def _contradictions(settings: LafiSettings) -> Iterable[dict[str, Any]]:
     if not settings.enabled:
         return
-    if settings.image is None:
+    pictures = settings.image or settings.views
+    if not (pictures or settings.references) and settings.anchor == "off":
         yield problem("image", "is missing; give a reference image, or disable LAFI")
+    elif not pictures:
+        # They belong to the first reference alone.
+        for name in ("mask", "region", "prompt"):
+            if getattr(settings, name):
+                yield problem(name, "is of the reference image, and there is none")
     if 0 < settings.cutoff <= settings.start:
         message = f"must be below cutoff ({settings.cutoff:g}), else nothing is injected"
         yield problem("start", message)
@@ -268,6 +290,4 @@ def _contradictions(settings: LafiSettings) -> Iterable[dict[str, Any]]:
 def _unknown(name: Any) -> dict[str, Any]:
     if name in FORMER:
         return problem(name, FORMER[name])
-    near = difflib.get_close_matches(str(name)[:LONGEST_NAME], BY_NAME, 1)
-    hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(BY_NAME)}"
-    return problem(name, "is not a setting" + hint)
+    return problem(name, "is not a setting" + hint(name, BY_NAME))

@@ -46,7 +46,7 @@ def _row(field: Field) -> str:
 
 
 def _default(field: Field) -> str:
-    if field.default in (None, ""):
+    if field.default in (None, "", ()):
         return "none"
     text = str(field.default).lower()
     return f"`{text}`" if isinstance(field.default, str) else text

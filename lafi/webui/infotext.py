@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from .. import __version__
-from ..kinds import Text
+from ..kinds import Kind, Place, Text
+from ..references import ENTRY
 from ..settings import BY_NAME, FIELDS, Field, LafiSettings
 
 log = logging.getLogger("LAFI")
@@ -19,18 +20,39 @@ VERSION = PREFIX + "version"
 RUN = PREFIX + "run"
 ERROR = PREFIX + "error"
 INNER_ERROR = PREFIX + "inner error"
+# What is written of each further reference, beside its pictures' hashes.
+FURTHER = tuple(name for name, (kind, _) in ENTRY.items() if kind.stored)
 STORED = tuple(field for field in FIELDS if field.stored)
 # Of former versions: field, its value for each of theirs.
 FORMER = {PREFIX + "rows": ("fidelity", {"positive": "1", "both": "0"})}
 NOTHING_SAID = "The pasted text says nothing of LAFI: its settings stay as they are."
 
 
-def describe(settings: LafiSettings, reference_hash: str) -> dict[str, str]:
+def describe(settings: LafiSettings, hashes: Sequence[Sequence[str]]) -> dict[str, str]:
     """What a picture's infotext says of the run that made it: all that differs from the defaults,
-    and always the reference, the depth, the cutoff and the version."""
+    and always the references, the depth, the cutoff and the version.
+
+    Args:
+        hashes: of the pictures of each of the settings' characters.
+    """
     values = {"depth": settings.depth, "cutoff": settings.cutoff} | settings.changed()
-    written = {BY_NAME[name].infotext: _write(BY_NAME[name], v) for name, v in values.items()}
-    return {REFERENCE: reference_hash, **written, VERSION: __version__}
+    written = {BY_NAME[name].infotext: _write(BY_NAME[name].kind, v) for name, v in values.items()}
+    shown = [" ".join(each) for each in hashes]
+    own = len(shown) - len(settings.references)
+    first = {REFERENCE: shown[0]} if own else {}
+    for number, (entry, its) in enumerate(zip(settings.references, shown[own:], strict=True), 2):
+        first |= _describe_further(number, entry, its)
+    return {**first, **written, VERSION: __version__}
+
+
+def _describe_further(number: int, entry: Mapping[str, Any], shown: str) -> dict[str, str]:
+    """Of one of `references`; the first of all has no number."""
+    said = {f"{REFERENCE} {number}": shown}
+    for name in FURTHER:
+        kind, default = ENTRY[name]
+        if entry[name] != default:
+            said[f"{PREFIX}{name} {number}"] = _write(kind, entry[name])
+    return said
 
 
 def without(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,20 +124,37 @@ def paste_fields(components: Mapping[str, Any]) -> list[tuple[Any, str]]:
     Args:
         components: the controls by the name of their field.
     """
-    return [(components[field.name], field.infotext) for field in FIELDS]
+    return [(components[field.name], field.infotext) for field in FIELDS if field.shown]
 
 
 def paste_note(params: Mapping[str, Any]) -> str:
     """What the user still has to do after pasting: infotext holds no picture."""
     if VERSION not in params:
         return NOTHING_SAID
-    reference = params.get(REFERENCE, "unknown")
-    return f"Pasted settings belong to reference {reference}: load that picture above."
+    first = params.get(REFERENCE, "").split()
+    said = []
+    if first:
+        views = f" and as more views {', '.join(first[1:])}" if first[1:] else ""
+        picture = "those pictures" if views else "that picture"
+        said.append(f"Pasted settings belong to reference {first[0]}{views}: load {picture} above.")
+    said += [f"{each}: no part of the page holds it." for each in _further(params)]
+    return " ".join(said) or "Pasted settings need no reference."
 
 
-def _write(field: Field, value: Any) -> str:
-    text = field.kind.write(value)
-    if not isinstance(field.kind, Text):
+def _further(params: Mapping[str, Any]) -> list[str]:
+    """A picture's further references, in words; they came with a request or a prompt's tags."""
+    found, number = [], 2
+    while shown := params.get(f"{REFERENCE} {number}"):
+        said = {name: _find(params, f"{PREFIX}{name} {number}") for name in FURTHER}
+        words = ", ".join(f"{name} {value}" for name, value in said.items() if value)
+        found.append(f"Reference {number} was {shown}" + (f" ({words})" if words else ""))
+        number += 1
+    return found
+
+
+def _write(kind: Kind, value: Any) -> str:
+    text = kind.write(value)
+    if not isinstance(kind, Text) or isinstance(kind, Place):
         return text
     # The host quotes only what holds one of these; other text is quoted here, or quotation marks
     # and spaces at its ends would be lost. Spaces around a prompt mean nothing.

@@ -110,6 +110,7 @@ class Run:
     def _check(self) -> None:
         settings = self.settings
         find_host()
+        _refuse_several(settings)
         background = shared.opts.img2img_background_color
         picture = open_picture(settings.image, settings.mask, background, settings.cutout)
         self.material = Material(self.p, settings, picture)
@@ -246,7 +247,7 @@ class Run:
         if self.error is not None:
             params |= {infotext.ERROR: code_of(self.error), infotext.RUN: self.id}
         elif used and self.material is not None:
-            params |= infotext.describe(self.settings, self.material.picture.hash)
+            params |= infotext.describe(self.settings, [[self.material.picture.hash]])
             params[infotext.RUN] = self.id
 
     def finish(self) -> None:
@@ -274,3 +275,16 @@ def run_of(p: Any) -> Run | None:
     """The run of a processing object: not one that it was copied with."""
     run = getattr(p, ATTRIBUTE, None)
     return run if run is not None and run.p is p else None
+
+
+def _refuse_several(settings: LafiSettings) -> None:
+    """One picture for the whole of the new one is what the core can do so far."""
+    pictures = [name for each in settings.characters for name, _ in each.pictures]
+    for name, asked in (
+        *((name, True) for name in pictures[1:]),
+        ("image", pictures[:1] not in (["image"], [])),
+        ("region", bool(settings.region)),
+        ("anchor", settings.anchor != "off"),
+    ):
+        if asked:
+            raise invalid(name, "is not supported yet")

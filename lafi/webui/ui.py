@@ -12,23 +12,25 @@ from modules.ui_components import InputAccordion
 
 from .. import __version__
 from ..errors import LafiError
-from ..kinds import Image
-from ..settings import (
-    BY_NAME,
-    FIELDS,
+from ..presets import (
     LIKENESS_STEP,
     PRESET_FIELDS,
     PRESETS,
-    Field,
     likeness,
     nearest_likeness,
     preset,
 )
+from ..settings import BY_NAME, FIELDS, Field
 from . import infotext, kept, status
 from .decode import decode
 
 GRADIO = int(gr.__version__.split(".")[0])
 UPLOAD = {"source": "upload"} if GRADIO < 4 else {"sources": ["upload", "clipboard"]}
+# No mode of a picture: gradio would cut 16-bit greys off.
+PICTURES: dict[str, dict[str, Any]] = {
+    "Image": {"type": "pil", "image_mode": None, "height": 240, **UPLOAD},
+    "File": {"interactive": True, "height": 120},
+}
 BADGE = '<span class="lafi-badge"></span>'
 AT_HAND = ("depth", "cutoff")
 LIKENESS_HELP = (
@@ -77,7 +79,7 @@ def build_ui(script: Any, is_img2img: bool) -> list:
         _connect_pictures(script, controls, take, note, tab)
     _keep_out_of_defaults(on.accordion, dial, *controls.values())
     script.infotext_fields = [*infotext.paste_fields(controls), (note, _paste_note)]
-    script.paste_field_names = [field.infotext for field in FIELDS]
+    script.paste_field_names = [field.infotext for field in FIELDS if field.shown]
     return [controls[field.name] for field in FIELDS]
 
 
@@ -95,15 +97,15 @@ def _keep_out_of_defaults(*components: Any) -> None:
 
 def _control(script: Any, field: Field) -> Any:
     name, arguments = field.kind.control(field.default)
+    if name == "State":
+        return gr.State(**arguments)
     arguments |= {"label": field.caption, "elem_id": script.elem_id(field.name)}
-    if isinstance(field.kind, Image):
-        # No mode: gradio would cut 16-bit greys off.
-        arguments |= {"type": "pil", "image_mode": None, "height": 240, **UPLOAD}
-        image = gr.Image(**arguments)
-        # Pictures have no `info` of their own.
-        gr.HTML(html.escape(field.help), elem_classes="lafi-line")
-        return image
-    return getattr(gr, name)(info=field.help, **arguments)
+    if name not in PICTURES:
+        return getattr(gr, name)(info=field.help, **arguments)
+    component = getattr(gr, name)(**arguments, **PICTURES[name])
+    # Pictures have no `info` of their own.
+    gr.HTML(html.escape(field.help), elem_classes="lafi-line")
+    return component
 
 
 def _likeness_dial(script: Any) -> Any:

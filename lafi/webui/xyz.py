@@ -8,7 +8,8 @@ from typing import Any
 
 from ..errors import invalid
 from ..kinds import Number
-from ..settings import FIELDS, Field, likeness
+from ..presets import likeness
+from ..settings import FIELDS, Field
 
 log = logging.getLogger("LAFI")
 # The attribute of the processing object that `settings.parse` reads as overrides.

@@ -11,9 +11,11 @@ from typing import Any
 from hypothesis import strategies as st
 from PIL import Image
 
-from lafi.kinds import Choice, Integer, Number, Switch, Text
-from lafi.kinds import Image as Picture
-from lafi.settings import FIELDS, Field
+from lafi.kinds import Choice, Integer, Kind, Number, Place, Switch, Text
+from lafi.lists import Entries, Images
+from lafi.lists import Image as Picture
+from lafi.references import ENTRY
+from lafi.settings import FIELDS
 
 MODES = (
     "1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV",
@@ -130,11 +132,17 @@ JSON = st.recursive(
 )
 
 
-def values(field: Field) -> st.SearchStrategy[Any]:
+def values(kind: Kind) -> st.SearchStrategy[Any]:
     """What stands in a field: mostly what it takes, at times anything."""
-    kind = field.kind
+    if isinstance(kind, Images):
+        return SENT | SENT | st.lists(SENT, max_size=2) | JSON
     if isinstance(kind, Picture):
         return SENT | SENT | SENT | JSON
+    if isinstance(kind, Entries):
+        entry = st.fixed_dictionaries({"image": SENT}, optional={
+            name: values(each) for name, (each, _) in ENTRY.items() if name != "image"
+        })  # fmt: skip
+        return st.lists(entry, max_size=2) | st.just([]) | JSON
     if isinstance(kind, Number):
         whole = st.integers(int(kind.minimum), int(kind.maximum))
         fits = whole if isinstance(kind, Integer) else whole | st.floats(kind.minimum, kind.maximum)
@@ -145,11 +153,14 @@ def values(field: Field) -> st.SearchStrategy[Any]:
         | st.sampled_from(kind.choices or ("",))
         | JSON,
         Text: TEXT | JSON,
+        Place: st.sampled_from(["", "left", "0-50%", "0.2-1,0-0.5", "lefft", "1-0"]) | TEXT | JSON,
     }[type(kind)]
 
 
 def _some_fields(names: set[str]) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries({each.name: values(each) for each in FIELDS if each.name in names})
+    return st.fixed_dictionaries(
+        {each.name: values(each.kind) for each in FIELDS if each.name in names}
+    )
 
 
 @st.composite
@@ -159,7 +170,7 @@ def requests(draw: st.DrawFn) -> list[Any]:
     if shape == "anything":
         return draw(st.lists(JSON, min_size=1, max_size=20))
     if shape == "positions":
-        return [draw(values(field)) for field in FIELDS[: draw(st.integers(1, len(FIELDS)))]]
+        return [draw(values(field.kind)) for field in FIELDS[: draw(st.integers(1, len(FIELDS)))]]
     names = draw(st.sets(st.sampled_from([field.name for field in FIELDS]), max_size=3))
     fields = draw(_some_fields(names | {"image"}))
     if draw(st.integers(0, 9)) == 0:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from modules import shared
 
 from lafi import __version__
-from lafi.kinds import Choice, Integer, Number
-from lafi.settings import FIELDS, LafiSettings
+from lafi.kinds import Choice, Integer, Number, Place
+from lafi.settings import FIELDS, LafiSettings, validate
 from lafi.webui import infotext
 
 # The WebUIs' format: "key: value" pairs, a value in JSON quotes where it holds a comma, a colon or
@@ -53,27 +53,31 @@ def field_values(field):
         return st.floats(kind.minimum, kind.maximum).map(lambda each: float(kind.write(each)))
     if isinstance(kind, Choice):
         return st.sampled_from(kind.choices)
+    if isinstance(kind, Place):
+        return st.sampled_from(["", "left", "right third", "50-100%", "0.2-1,0-0.5", "5-15"])
     return st.text(st.characters(exclude_categories=["Cs"])).map(str.strip)
 
 
+PLAIN = LafiSettings(enabled=True, image="A")
 any_settings = st.builds(
     LafiSettings,
     enabled=st.just(True),
+    image=st.just("A"),
     **{field.name: field_values(field) for field in infotext.STORED},
 )
 
 
 @settings(deadline=None)
 @given(any_settings)
-@example(LafiSettings(enabled=True, prompt="12x34"))
-@example(LafiSettings(enabled=True, prompt='"quoted"'))
-@example(LafiSettings(enabled=True, prompt='""'))
-@example(LafiSettings(enabled=True, prompt="LAFI prompt"))
-@example(LafiSettings(enabled=True, prompt='a, "b": c\\\nd'))
+@example(LafiSettings(enabled=True, image="A", prompt="12x34"))
+@example(LafiSettings(enabled=True, image="A", prompt='"quoted"'))
+@example(LafiSettings(enabled=True, image="A", prompt='""'))
+@example(LafiSettings(enabled=True, image="A", prompt="LAFI prompt"))
+@example(LafiSettings(enabled=True, image="A", prompt='a, "b": c\\\nd'))
 def test_settings_survive_the_round_trip(wanted):
     before = {"Steps": "20", "Sampler": "Euler a"}
     after = {"Size": "512x512", "Version": "v1.10.1"}
-    params = parse(write({**before, **infotext.describe(wanted, "0123456789ab"), **after}))
+    params = parse(write({**before, **infotext.describe(wanted, [["0123456789ab"]]), **after}))
     infotext.on_infotext_pasted("", params)
     assert params["LAFI enabled"] == "True"
     assert infotext.read(params) == {
@@ -84,14 +88,14 @@ def test_settings_survive_the_round_trip(wanted):
 
 
 def test_only_what_differs_is_written():
-    assert infotext.describe(LafiSettings(enabled=True), "0123456789ab") == {
+    assert infotext.describe(PLAIN, [["0123456789ab"]]) == {
         "LAFI reference": "0123456789ab",
         "LAFI depth": "100",
         "LAFI cutoff": "80",
         "LAFI version": __version__,
     }
-    wanted = LafiSettings(enabled=True, depth=33.5, stream="noise", noise_seed=5)
-    written = infotext.describe(wanted, "0123456789ab")
+    wanted = LafiSettings(enabled=True, image="A", depth=33.5, stream="noise", noise_seed=5)
+    written = infotext.describe(wanted, [["0123456789ab"]])
     assert written["LAFI depth"] == "33.5"
     assert written["LAFI stream"] == "noise"
     assert written["LAFI noise seed"] == "5"
@@ -194,7 +198,8 @@ def test_clear_removes_only_lafi():
 
 def test_every_control_takes_its_key():
     pairs = infotext.paste_fields({field.name: f"control {field.name}" for field in FIELDS})
-    assert pairs == [(f"control {field.name}", field.infotext) for field in FIELDS]
+    wanted = [field for field in FIELDS if field.name != "references"]
+    assert pairs == [(f"control {field.name}", field.infotext) for field in wanted]
 
 
 def test_the_note_names_the_reference():
@@ -202,3 +207,63 @@ def test_the_note_names_the_reference():
         {"LAFI version": "0.1.0", "LAFI reference": "0123456789ab"}
     )
     assert "nothing of LAFI" in infotext.paste_note({"Steps": "20"})
+
+
+# ---- several pictures -------------------------------------------------------------------------
+
+FURTHER = [
+    {"image": "B", "strength": 1.5, "region": "0.5-1,0-0.5", "prompt": 'a, "b": c', "name": "Ann"},
+    {"image": ["C", "D"]},
+]
+
+
+def of_several(**fields):
+    """The keys of a run with two further references, as a host reads them back."""
+    wanted = validate({"enabled": True, "references": FURTHER, **fields})
+    own = [["aaaaaaaaaaaa", "eeeeeeeeeeee"]] if wanted.image else []
+    hashes = [*own, ["bbbbbbbbbbbb"], ["cccccccccccc", "dddddddddddd"]]
+    return parse(write(infotext.describe(wanted, hashes)))
+
+
+def test_every_reference_is_written_with_its_pictures():
+    written = of_several(image=["A", "E"], region="left")
+    assert written["LAFI reference"] == "aaaaaaaaaaaa eeeeeeeeeeee"
+    assert written["LAFI region"] == "left"
+    assert written["LAFI reference 2"] == "bbbbbbbbbbbb"
+    assert written["LAFI strength 2"] == "1.5"
+    assert written["LAFI region 2"] == "0.5-1,0-0.5"
+    assert written["LAFI prompt 2"] == 'a, "b": c'
+    assert written["LAFI name 2"] == "Ann"
+    assert written["LAFI reference 3"] == "cccccccccccc dddddddddddd"
+    assert [key for key in written if key.endswith(" 3")] == ["LAFI reference 3"]
+
+
+def test_a_first_reference_that_is_not_there_is_not_written():
+    written = of_several()
+    assert "LAFI reference" not in written
+    assert written["LAFI reference 2"] == "bbbbbbbbbbbb"
+
+
+def test_an_anchor_alone_has_no_reference():
+    written = infotext.describe(validate({"enabled": True, "anchor": "batch"}), [])
+    assert written["LAFI anchor"] == "batch"
+    assert "LAFI reference" not in written
+    assert infotext.paste_note(written) == "Pasted settings need no reference."
+
+
+def test_the_note_names_all_pictures_to_load():
+    note = infotext.paste_note(of_several(image=["A", "E"]))
+    assert note == (
+        "Pasted settings belong to reference aaaaaaaaaaaa and as more views eeeeeeeeeeee: load "
+        "those pictures above. Reference 2 was bbbbbbbbbbbb (strength 1.5, region 0.5-1,0-0.5, "
+        'prompt a, "b": c, name Ann): no part of the page holds it. Reference 3 was cccccccccccc '
+        "dddddddddddd: no part of the page holds it."
+    )
+
+
+def test_a_pasted_region_that_is_none_is_named_and_replaced(caplog):
+    params = {"LAFI version": "0.1.0", "LAFI region": "sky", "LAFI anchor": "all"}
+    with caplog.at_level(logging.WARNING, "LAFI"):
+        infotext.on_infotext_pasted("", params)
+    assert (params["LAFI region"], params["LAFI anchor"]) == ("", "off")
+    assert "LAFI region" in caplog.text

@@ -33,10 +33,10 @@ def built(a1111: WebUI, monkeypatch) -> list[Any]:
 
 def test_the_hosts_page_defaults_keep_nothing_of_lafi(built: list[Any]) -> None:
     """Neither a range nor a default of today, nor LAFI switched on without a picture."""
-    valued = (gr.Slider, gr.Radio, gr.Checkbox, gr.Textbox, gr.Number, gr.Dropdown, gr.Image)
+    valued = gr.Slider, gr.Radio, gr.Checkbox, gr.Textbox, gr.Number, gr.Dropdown, gr.Image, gr.File
     saved = [each for each in built if isinstance(each, valued) and each.label]
     saved += [each for each in built if isinstance(each, gr.Accordion) and each.label == TITLE]
-    assert len(saved) == 18
+    assert len(saved) == 21
     assert [each.label for each in saved if not each.do_not_save_to_config] == []
 
 
@@ -46,6 +46,8 @@ def test_every_control_is_built_from_the_table(built: list[Any]) -> None:
     by_label = {each.label: each for each in built if each.label}
     for field in FIELDS[1:]:
         name, arguments = field.kind.control(field.default)
+        if not field.shown:
+            continue
         control = by_label[field.caption]
         assert type(control).__name__ == name
         assert arguments.items() <= control.kwargs.items()
@@ -54,6 +56,8 @@ def test_every_control_is_built_from_the_table(built: list[Any]) -> None:
 def test_pictures_reach_the_server_as_they_are(built: list[Any]) -> None:
     images = [each for each in built if isinstance(each, gr.Image)]
     assert [each.kwargs["image_mode"] for each in images] == [None, None]
+    files = [each for each in built if isinstance(each, gr.File)]
+    assert [each.kwargs["type"] for each in files] == ["binary"]
 
 
 def test_requests_may_override_the_options_without_a_page(a1111: WebUI) -> None:

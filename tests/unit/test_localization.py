@@ -9,7 +9,8 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from lafi.settings import FIELDS, PRESETS
+from lafi.presets import PRESETS
+from lafi.settings import FIELDS
 from lafi.webui import options
 
 LOCALIZATIONS = sorted((Path(__file__).parents[2] / "localizations").glob("*.json"))

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from modules import shared
 
 from ...errors import LafiError, invalid, invalid_fields, problem
-from ...kinds import Image
+from ...lists import Image
 from .. import http
 from . import metadata, writing
 from .folder import library

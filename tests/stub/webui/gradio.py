@@ -68,6 +68,10 @@ class Dropdown(Component):
     """See gradio."""
 
 
+class File(Component):
+    """See gradio."""
+
+
 class Group(Component):
     """See gradio."""
 
@@ -103,6 +107,10 @@ class Slider(Component):
         super().__init__(*args, **kwargs)
         if "value" not in kwargs:
             self.value = args[2] if len(args) > 2 else None
+
+
+class State(Component):
+    """See gradio."""
 
 
 class Textbox(Component):
