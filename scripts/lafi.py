@@ -1,9 +1,9 @@
 """The AlwaysOn script: hands the host's events to the package. The stem `lafi` is public."""
 
-from modules import patches, script_callbacks, scripts
+from modules import patches, processing, script_callbacks, scripts
 from modules.sd_samplers_common import Sampler
 
-from lafi.webui import api, infotext, kept, logs, options, request, run, sampling, ui, xyz
+from lafi.webui import api, ending, infotext, kept, logs, options, request, run, sampling, ui, xyz
 
 logs.set_up()
 options.register()
@@ -64,6 +64,7 @@ def app_started(demo, app):
 
 
 patch(Sampler, "launch_sampling", sampling.guard)
+patch(processing, "process_images_inner", ending.guard)
 script_callbacks.on_cfg_denoiser(before_evaluation)
 script_callbacks.on_model_loaded(model_loaded)
 script_callbacks.on_before_ui(xyz.register)

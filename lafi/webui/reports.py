@@ -61,12 +61,12 @@ def describe(run: Run) -> dict[str, Any]:
     }
 
 
-def code_of(error: Exception) -> str:
+def code_of(error: BaseException) -> str:
     """The short name of an error."""
     return error.code if isinstance(error, LafiError) else type(error).__name__
 
 
-def _error(error: Exception | None) -> dict[str, str] | None:
+def _error(error: BaseException | None) -> dict[str, str] | None:
     if error is None:
         return None
     return {"code": code_of(error), "message": str(error).removeprefix("LAFI: ")}

@@ -52,7 +52,7 @@ class Run:
     outer: Any = None
     settings: LafiSettings = field(default_factory=LafiSettings)
     material: Material | None = None
-    error: Exception | None = None
+    error: BaseException | None = None
     id: str = field(default_factory=lambda: secrets.token_hex(6))
     passes: list[PassReport] = field(default_factory=list)
     inner: list[dict[str, Any]] = field(default_factory=list)
@@ -78,7 +78,7 @@ class Run:
     def begin(cls, p: Any, args: Sequence[Any]) -> None:
         """Starts a run on `p` if its arguments ask for one; bad input is kept for the sampler."""
         unfinished = run_of(p)
-        if unfinished is not None:  # the host failed between two passes
+        if unfinished is not None:  # begun again before its end
             unfinished.finish()
         setattr(p, ATTRIBUTE, None)
         run = cls(p, nesting.enclosing(p))

@@ -102,7 +102,7 @@ def _check_injected(run: Run) -> None:
         run.fail(error)
 
 
-def _answer(run: Run, error: Exception) -> Exception:
+def _answer(run: Run, error: BaseException) -> BaseException:
     """The error as the page or the API shows it."""
     if isinstance(error, LafiError) and getattr(run.p, "is_api", False):
         answer = http.exception(error)

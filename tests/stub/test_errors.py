@@ -11,11 +11,14 @@ import torch
 from fastapi import FastAPI, HTTPException
 from modules import script_callbacks, shared
 from modules.api.api import Api
+from modules.processing import process_images
 
 from lafi.errors import LafiError
 from lafi.webui import options, request
+from lafi.webui.run import run_of
 
 from .host import WebUI, reference
+from .models import FirstStage
 from .others import Sampling
 
 SMALL: dict[str, Any] = {"width": 64, "height": 64, "steps": 3}
@@ -102,12 +105,60 @@ def test_an_empty_window_is_refused_before_others_change_the_unet(webui: WebUI) 
 def test_an_api_request_gets_the_text(a1111: WebUI) -> None:
     asked = a1111.processing({"depth": 50}, **SMALL)
     asked.is_api = True
-    from modules.processing import process_images
-
     with pytest.raises(HTTPException) as caught:
         process_images(asked)
     assert caught.value.status_code == 422
     assert caught.value.detail[0]["loc"] == ["image"]
+
+
+def fail_in_vae(*_: object) -> None:
+    raise MemoryError("while decoding")
+
+
+DECODING = {"code": "MemoryError", "message": "while decoding"}
+
+
+def test_an_error_after_sampling_is_reported(
+    webui: WebUI, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    webui.injected(**SMALL)
+    before = webui.last_run["id"]
+    asked = webui.processing(GIVEN, **SMALL)
+    with monkeypatch.context() as patch:
+        patch.setattr(FirstStage, "decode", fail_in_vae)
+        with pytest.raises(MemoryError, match="while decoding"):
+            process_images(asked)
+    report = webui.last_run
+    assert report["id"] == asked.extra_generation_params["LAFI run"] != before
+    assert report["error"] == DECODING
+    assert report["passes"][0]["injected"] > 0
+    assert "MemoryError" in caplog.text
+    assert run_of(asked) is None
+    assert webui.injected(**SMALL).infotexts[0]["LAFI run"] == webui.last_run["id"] != report["id"]
+    assert webui.last_run["error"] is None
+
+
+def test_the_error_that_ended_a_run_is_the_one_that_is_reported(
+    a1111: WebUI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the one that it had gone on after."""
+    shared.opts.data[options.STOP_ON_ERROR] = False
+    monkeypatch.setattr(FirstStage, "decode", fail_in_vae)
+    handle = fail_in_decoder(a1111, 1)
+    with pytest.raises(MemoryError, match="while decoding"):
+        a1111.txt2img(GIVEN, **SMALL)
+    handle.remove()
+    assert a1111.last_run["error"] == DECODING
+
+
+def test_a_plain_picture_that_fails_reports_nothing(
+    a1111: WebUI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported = a1111.last_run
+    monkeypatch.setattr(FirstStage, "decode", fail_in_vae)
+    with pytest.raises(MemoryError, match="while decoding"):
+        a1111.txt2img(**SMALL)
+    assert a1111.last_run is reported
 
 
 # ---- claims -----------------------------------------------------------------------------------
@@ -141,8 +192,6 @@ def test_only_the_batches_that_saw_the_reference_claim_it(a1111: WebUI) -> None:
 def test_a_sampler_of_anothers_own_claims_nothing(a1111: WebUI) -> None:
     asked = a1111.processing(GIVEN, **SMALL)
     asked.sample = lambda x, c, uc: torch.zeros_like(x)
-    from modules.processing import process_images
-
     assert lafi_keys(process_images(asked)) == []
 
 

@@ -11,6 +11,7 @@ from modules import scripts, shared
 from lafi.webui import options
 
 from .host import WebUI, reference
+from .models import FirstStage
 from .others import Detailer
 
 GIVEN = {"image": reference()}
@@ -77,6 +78,27 @@ def test_an_inner_error_is_told(webui: WebUI, caplog: pytest.LogCaptureFixture) 
     assert made.infotexts[0]["LAFI inner error"] == "empty_window"
     assert "LAFI version" in made.infotexts[0]
     assert "empty_window" in caplog.text
+    assert len(webui.swallowed()) == 1
+
+
+def test_an_inner_error_after_sampling_is_told(
+    webui: WebUI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detailed(webui)
+    decode, sizes = FirstStage.decode, []
+
+    def fail_the_second(self: FirstStage, latent: torch.Tensor) -> torch.Tensor:
+        sizes.append(latent.shape)
+        if len(sizes) == 2:
+            raise MemoryError("while decoding")
+        return decode(self, latent)
+
+    monkeypatch.setattr(FirstStage, "decode", fail_the_second)
+    made = webui.txt2img(GIVEN, **SMALL)
+    [inner] = webui.last_run["inner"]
+    assert inner["error"] == {"code": "MemoryError", "message": "while decoding"}
+    assert made.infotexts[0]["LAFI inner error"] == "MemoryError"
+    assert webui.last_run["error"] is None
     assert len(webui.swallowed()) == 1
 
 
