@@ -6,15 +6,16 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import torch
 from torch import Tensor, nn
 
-from .batching import Batching, Call, accepts_row, add_row
+from .batching import Call
 from .hooks import Mode, PassState, RecordingComplete
 from .memory import allocated_bytes, peak_bytes
+from .onebatch import OneBatch
 from .plan import Plan
 from .reference import ReferenceRunner
 from .refresh import Nodes, Refresh
@@ -55,7 +56,7 @@ class Recorder:
         self.expected = 1  # evaluations within the window
         self._replay = replay
         self._watch = Stopwatch()
-        self._fused: Tensor | None = None
+        self._one_batch = OneBatch(unet, runner, plan, state)
         self._met = self._begun = False
         self._on_the_way: set[float] = set()  # levels that an inversion's path has recorded
 
@@ -112,8 +113,9 @@ class Recorder:
                 self._open(call)
             if self._replays(call):  # recorded on the way
                 return None
-            if not alone and self._fusable(call) and self._fuses(call):
-                return self._fuse(call)
+            where = (self.refresh.level, self._timestep(call))
+            if not alone and self._one_batch.chosen(call, *where, self._recording):
+                return self._one_batch.extended(call, *where)
             self._record(call)
         return None
 
@@ -123,22 +125,16 @@ class Recorder:
         Args:
             output: (B + 1, C, h, w); None where the UNet failed.
         """
-        latent, self._fused = self._fused, None
-        if latent is None:
-            return None
-        if output is None:
-            if isinstance(self.plan.fused, Batching):
-                self.plan.fused.avoid(self._kind_of_call(call.x[:-1]))
-            return None
-        self.runner.advance(latent, self.refresh.level, output[-1:])
-        self.report.fused += 1
-        self._made(call)
-        return output[:-1]
+        rows = self._one_batch.taken(call, output)
+        if rows is not None:
+            self.report.fused += 1
+            self._made(call)
+        return rows
 
     def drop(self) -> None:
         """Lets go of the tokens."""
         self.state.tokens = {}
-        self._fused = None
+        self._one_batch.drop()
 
     def close(self) -> None:
         """Lets go of everything."""
@@ -254,59 +250,3 @@ class Recorder:
             timestep = float(call.timesteps[0])
         series = (identity, self.runner.digest(), call.x.device, self.state.dtype)
         return Key(series, (level, timestep))
-
-    # ---- one batch ----------------------------------------------------------------------------
-
-    def _fusable(self, call: Call) -> bool:
-        """Whether the reference can be one more row of this call, with the same result.
-
-        Not with a mask, a strength or chosen rows: its own row must see plain attention. Not among
-        tiles. Not under an extension that has its own forward anywhere in the UNet.
-        """
-        reference = self.runner.reference
-        return (
-            not self.state.splits
-            and reference.mask is None
-            and reference.z0.shape[-2:] == call.x.shape[-2:]
-            and bool(self.plan.fused)
-            and not any("forward" in vars(module) for module in self.unet.modules())
-            and accepts_row(call, reference.conditioning)
-        )
-
-    def _fuses(self, call: Call) -> bool:
-        """Whether to, for a call that allows it; leaves nothing behind of what it tries."""
-        if not isinstance(self.plan.fused, Batching):
-            return self.plan.fused
-        state, runner, level = self.state, self.runner, self.refresh.level
-
-        def separate() -> None:
-            state.tokens = {}
-            with self._recording():
-                latent = runner.latent(level)
-                runner.answer(latent, level, call.x, self._timestep(call), call.kwargs)
-            with state.during(Mode.INJECT):
-                self.unet.forward(*call.args, **call.kwargs)
-
-        def fused() -> None:
-            state.tokens = {}
-            extended = self._fuse(call)
-            self.unet.forward(*extended.args, **extended.kwargs)
-
-        try:
-            kind = self._kind_of_call(call.x)
-            return self.plan.fused.fuses(kind, call.x.device, separate, fused)
-        finally:
-            state.mode, state.tokens, self._fused = Mode.OFF, {}, None
-            state.touched.clear()
-
-    def _kind_of_call(self, x: Tensor) -> Hashable:
-        """What decides how long a call takes, as far as it matters for the choice."""
-        return (type(self.unet), x.dtype, x.device, x.shape, self.runner.needs_output)
-
-    def _fuse(self, call: Call) -> Call:
-        """The call with the reference as its last row."""
-        level = self.refresh.level
-        self._fused = self.runner.latent(level)
-        self.state.last, self.state.mode = None, Mode.FUSED
-        row = self.runner.row(self._fused, level, call.x)
-        return add_row(call, row, self._timestep(call), self.runner.reference.conditioning)

@@ -173,19 +173,23 @@ class ReferenceRunner:
 
     def digest(self) -> tuple[Any, ...]:
         """Everything of the reference that decides its tokens at a given noise level."""
-        reference = self.reference
+        reference, inverts = self.reference, self.kind == "inversion"
         if self._digest is None:
             conditioning, mask = reference.conditioning, reference.mask
+            levels = reference.schedule.log_sigmas
             self._digest = digest(
                 reference.z0,
-                reference.noise,
+                # An inversion adds no noise: the model's own answers lead it from level to level.
+                torch.tensor(levels) if inverts else reference.noise,
                 conditioning.context,
                 conditioning.vector,
                 conditioning.concat,
                 None if mask is None else mask.mask,
             )
+        if not inverts:
+            return (self._digest, self.kind)
         path = self._path if self.levels is None else tuple(self.levels)
-        return (self._digest, self.kind, path if self.kind == "inversion" else None)
+        return (self._digest, self.kind, reference.prediction, path)
 
     def open(
         self,

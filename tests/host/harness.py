@@ -15,18 +15,23 @@ from torch import Tensor, nn
 from lab.host.bundled import SGMUNetModel
 from lab.host.embedded import cond_rows_first, unhooked_forward
 from lab.host.model import build_unet, fill_zero_layers, sd_alphas_cumprod, sharpen_attention
+from lafi.core.mask import TokenMask
 from lafi.core.plan import Plan
 from lafi.core.reference import Conditioning, Reference
+from lafi.core.replay.bank import Bank
 from lafi.core.replay.key import Replay
 from lafi.core.report import PassReport
 from lafi.core.session import RowKinds, Session
 from lafi.core.sites import Site, choose_sites, find_sites
 from lafi.core.stream import NoiseSchedule, scale_input
+from lafi.hosts.identity import Weights
 
 SIDE, WORDS, WIDTH, VECTOR = 16, 7, 32, 24
 SCHEDULE = NoiseSchedule.from_alphas(sd_alphas_cumprod())
 # Sums in another order: what float32 leaves of an exact equality after a whole UNet.
 TOLERANCE = {"rtol": 1e-3, "atol": 1e-4}
+# Of the evaluations that `run` makes.
+LEVELS = (6.0, 2.0, 0.5)
 
 
 LAYOUTS: dict[str, dict[str, Any]] = {
@@ -160,6 +165,32 @@ def case(name: str) -> Case:
         fill_zero_layers(unet, std=0.1)
         sharpen_attention(unet, gain=3)
     return Case(name, unet, "v" if name == "sd2" else "eps")
+
+
+def run(
+    case: Case,
+    reference: Reference,
+    bank: Bank | None,
+    identity: str = "model",
+    levels: tuple[float, ...] = LEVELS,
+    **plan: Any,
+) -> tuple[list[Tensor], PassReport]:
+    """The answers of a run of a few evaluations."""
+    weights = Weights()
+    replay = None if bank is None else Replay(bank, lambda: (identity, weights(case.unet)))
+    answers = []
+    with case.session(reference, replay=replay, **plan) as session:
+        for index, sigma in enumerate(levels):
+            session.begin(index, 10, sigma, cond_rows_first)
+            answers.append(case.plain(case.target(2, sigma)))
+    return answers, session.report
+
+
+def mask() -> TokenMask:
+    """Keeps the middle."""
+    kept = torch.zeros(SIDE, SIDE, dtype=torch.bool)
+    kept[4:12, 4:12] = True
+    return TokenMask(kept)
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,45 +12,13 @@ from torch import Tensor
 from lab.host.embedded import cond_rows_first
 from lafi.core import batching as batching_module
 from lafi.core.batching import Batching
-from lafi.core.mask import TokenMask
-from lafi.core.reference import Reference
 from lafi.core.refresh import Refresh
 from lafi.core.replay.bank import Bank
-from lafi.core.replay.key import Replay
-from lafi.core.report import PassReport
 from lafi.core.sites import choose_sites
-from lafi.hosts.identity import Weights
 
-from .harness import SCHEDULE, SIDE, TOLERANCE, Case
-from .harness import case as harness_case
+from .harness import LEVELS, SCHEDULE, TOLERANCE, Case, mask, run
 
-LEVELS = (6.0, 2.0, 0.5)
 PLANS = [{}, {"strength": 2}, {"fidelity": 1}, {"stream": "inversion"}, {"depth": 50}]
-
-
-def run(
-    case: Case,
-    reference: Reference,
-    bank: Bank | None,
-    identity: str = "model",
-    levels: tuple[float, ...] = LEVELS,
-    **plan: Any,
-) -> tuple[list[Tensor], PassReport]:
-    """The answers of a run of a few evaluations."""
-    weights = Weights()
-    replay = None if bank is None else Replay(bank, lambda: (identity, weights(case.unet)))
-    answers = []
-    with case.session(reference, replay=replay, **plan) as session:
-        for index, sigma in enumerate(levels):
-            session.begin(index, 10, sigma, cond_rows_first)
-            answers.append(case.plain(case.target(2, sigma)))
-    return answers, session.report
-
-
-def mask() -> TokenMask:
-    kept = torch.zeros(SIDE, SIDE, dtype=torch.bool)
-    kept[4:12, 4:12] = True
-    return TokenMask(kept)
 
 
 @pytest.mark.parametrize("kept", ["tokens", "keys and values", "masked"])
@@ -69,65 +36,6 @@ def test_a_replay_agrees_with_a_recording(case: Case, plan: dict[str, Any], kept
     assert (recording.recorded, recording.replayed) == (3, 0)
     assert (replaying.recorded, replaying.replayed) == (0, 3)
     assert replaying.injected == 3
-
-
-CHANGES = [
-    "reference", "noise", "prompt", "vector", "mask", "model", "inversion", "deeper",
-    "weights", "level", "size",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_what_decides_a_recording_is_part_of_its_key(change: str) -> None:
-    case = harness_case("sdxl")
-    bank, reference, identity, plan = Bank(), case.reference(), "model", {"depth": 50}
-    run(case, reference, bank, **plan)
-    assert run(case, reference, bank, **plan)[1].replayed == 3  # nothing has changed
-    levels = LEVELS
-    if change == "reference":
-        reference = replace(reference, z0=reference.z0 + 1e-3)
-    elif change == "noise":
-        reference = replace(reference, noise=-reference.noise)
-    elif change in ("prompt", "vector"):
-        name = "context" if change == "prompt" else "vector"
-        text = reference.conditioning
-        reference = replace(
-            reference, conditioning=replace(text, **{name: getattr(text, name) + 1e-3})
-        )
-    elif change == "mask":
-        reference = case.reference(mask=mask())
-    elif change == "model":
-        identity = "another"
-    elif change == "inversion":
-        plan["stream"] = "inversion"
-    elif change == "deeper":
-        plan["depth"] = 100
-    elif change == "weights":
-        weight = case.unet.middle_block[1].transformer_blocks[0].attn1.to_q.weight
-        with torch.no_grad():
-            weight.add_(0)  # written in place, as a merge or a LoRA does
-    elif change == "level":
-        levels = tuple(level * 1.001 for level in LEVELS)
-    else:  # the reference's size
-        reference = replace(reference, z0=reference.z0[..., :8], noise=reference.noise[..., :8])
-    report = run(case, reference, bank, identity, levels=levels, **plan)[1]
-    assert (report.recorded, report.replayed) == (3, 0)
-
-
-def test_the_type_of_the_input_is_part_of_the_key(sd1: Case) -> None:
-    bank = Bank()
-
-    def recorded(dtype: torch.dtype) -> int:
-        target = sd1.target(2, 2.0)
-        with sd1.session(sd1.reference(), replay=Replay(bank, lambda: "model")) as session:
-            session.begin(0, 10, 2.0, cond_rows_first)
-            with torch.autocast("cpu", torch.bfloat16):
-                sd1.plain(replace(target, latent=target.latent.to(dtype)))
-        return session.report.recorded
-
-    assert recorded(torch.float32) == 1
-    assert recorded(torch.bfloat16) == 1
-    assert recorded(torch.float32) == recorded(torch.bfloat16) == 0
 
 
 def test_the_denoise_stream_is_never_replayed(sd1: Case) -> None:
