@@ -51,7 +51,6 @@ class TokenMask:
             raise LafiError(
                 "mask_does_not_fit",
                 f"the reference mask does not fit a layer of {count} tokens.",
-                "Token merging changes the number of tokens: switch it off, or leave out the mask "
-                "and switch Cut out the figure off.",
+                "Token merging changes the number of tokens: switch it off, or leave out the mask.",
             )
         return level.flatten().nonzero().squeeze(1)

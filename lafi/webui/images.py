@@ -41,6 +41,10 @@ class Picture:
         """A noise seed that belongs to this reference."""
         return int(self.hash[:8], 16)
 
+    def whole(self) -> Picture:
+        """The same without a mask."""
+        return Picture(self.pixels, None, _hash(self.pixels, None))
+
 
 def open_picture(
     image: Any, mask: Any, background: str = "#ffffff", cutout: str = "off"
@@ -73,9 +77,13 @@ def open_picture(
     if keep is None and cutout == "auto":
         keep = cut_out(flat)
         figure = None if keep is None else float((np.asarray(keep) > 0).mean())
-    digest = hashlib.sha256(flat.tobytes())
-    digest.update(b"" if keep is None else keep.tobytes())
-    return Picture(flat, keep, digest.hexdigest()[:12], figure)
+    return Picture(flat, keep, _hash(flat, keep), figure)
+
+
+def _hash(pixels: Image.Image, mask: Image.Image | None) -> str:
+    digest = hashlib.sha256(pixels.tobytes())
+    digest.update(b"" if mask is None else mask.tobytes())
+    return digest.hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -214,6 +222,6 @@ def _cells(mask: np.ndarray) -> Tensor:
         raise LafiError(
             "mask_empty",
             "the reference mask keeps nothing at the picture's size.",
-            "Choose a larger mask, or switch Cut out the figure off.",
+            "Choose a larger mask.",
         )
     return torch.from_numpy(cells)

@@ -14,12 +14,16 @@ from ..core.plan import Plan
 from ..core.reference import Conditioning, Reference
 from ..core.schedule import Window
 from ..core.sites import Site
+from ..errors import LafiError
 from ..hosts.base import Host
 from ..settings import LafiSettings
 from . import kept
 from .images import CELL, Crop, Fitted, Picture, fit_picture
 
 log = logging.getLogger("LAFI")
+
+# Errors of a mask: merged tokens have no place in it, or nothing of it is left.
+MISFITS = ("mask_does_not_fit", "mask_empty")
 
 
 class Material:
@@ -37,6 +41,7 @@ class Material:
     def __init__(self, p: Any, settings: LafiSettings, picture: Picture) -> None:
         self.p, self.settings, self.picture = p, settings, picture
         self.crop = Crop()
+        self._unmasked = False
         # A run's text encoder changes with the model and with the networks that a prompt names.
         self._texts: dict[tuple, Conditioning] = {}
 
@@ -61,8 +66,20 @@ class Material:
             self._texts[reader],
             host.schedule(),
             host.prediction(),
-            None if fitted.mask is None else TokenMask(fitted.mask),
+            None if self._unmasked or fitted.mask is None else TokenMask(fitted.mask),
         )
+
+    def needs_no_mask(self, error: BaseException) -> bool:
+        """Whether an error is that of a mask which nobody gave: a figure that was cut out, or the
+        border of a padded picture."""
+        given = self.picture.mask is not None and self.picture.figure is None
+        masked = not given and not self._unmasked
+        return masked and isinstance(error, LafiError) and error.code in MISFITS
+
+    def unmask(self) -> None:
+        """Goes without a mask from now on."""
+        self._unmasked = True
+        self.picture = self.picture.whole()
 
     def _key(self, host: Host, fitted: Fitted) -> tuple:
         """Everything that decides the latent."""

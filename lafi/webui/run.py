@@ -175,8 +175,26 @@ class Run:
         """Keeps an error until it can be raised where the host does not swallow it."""
         self.error = error
         self.close()
-        if not options.value(options.STOP_ON_ERROR):
+        if not options.value(options.STOP_ON_ERROR) and not self._needs_no_mask():
             log.error("%s Going on without LAFI.", error, exc_info=not isinstance(error, LafiError))
+
+    def _needs_no_mask(self) -> bool:
+        made = self.material
+        return made is not None and self.error is not None and made.needs_no_mask(self.error)
+
+    def unmask(self) -> bool:
+        """After an error of a mask that nobody gave: takes both back, so that the pass may begin
+        anew; whether it did."""
+        if not self._needs_no_mask():
+            return False
+        assert self.material is not None
+        assert isinstance(self.error, LafiError)
+        log.warning("nothing of the reference is left out: %s", self.error.message)
+        self.material.unmask()
+        self.error = None
+        self.passes.pop()
+        self._batches.pop()
+        return True
 
     def wanted(self) -> bool:
         """Whether the pass of this moment is one that the settings name."""
@@ -197,14 +215,14 @@ class Run:
             return self._session
         self.close()
         assert self.material is not None
+        self.passes.append(PassReport(self._pass()))
+        self._batches.append(self._batch())
         unet = host.unet()
         sites = find_sites(unet)
         chosen = choose_sites(sites, self.settings.depth, self.settings.layers)
         reference = self.material.reference(host, height, width)
         self.host_name, self.family = host.name, host.family()
         self.description = describe_sites(sites, chosen)
-        self.passes.append(PassReport(self._pass()))
-        self._batches.append(self._batch())
         plan = self.material.plan(host, chosen)
         self._session = self._resources.enter_context(
             Session(unet, reference, plan, host.forward(), self.passes[-1], kept.replay(host))

@@ -35,8 +35,8 @@ def guard(original: Callable[..., Any]) -> Callable[..., Any]:
 def sample(run: Run, denoiser: Any, launch: Launch, func: Callable[[], Any]) -> Any:
     """One pass.
 
-    If the user wants the picture without LAFI where that fails, the pass is made once more from its
-    start; an error that was not LAFI's comes again.
+    It is made once more from its start without a mask that nobody gave, if that does not fit; and,
+    if the user wants the picture so, without LAFI: an error that was not LAFI's comes again.
 
     Args:
         denoiser: the host's CFG denoiser.
@@ -46,6 +46,9 @@ def sample(run: Run, denoiser: Any, launch: Launch, func: Callable[[], Any]) -> 
     try:
         result, complete = None, False
         if run.error is None:
+            result, complete = _attempt(run, denoiser, launch, func)
+        if run.unmask():
+            denoiser.step = 0
             result, complete = _attempt(run, denoiser, launch, func)
         if run.error is not None and options.value(options.STOP_ON_ERROR):
             run.finish()

@@ -19,7 +19,7 @@ from lafi.settings import FIELDS
 
 MODES = (
     "1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV",
-    "I", "I;16", "I;16L", "I;16B", "F",
+    "I", "I;16", "I;16L", "I;16B", "I;16N", "F",
 )  # fmt: skip
 FORMS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "ICO", "TGA", "JPEG2000")
 
@@ -83,14 +83,13 @@ def files(draw: st.DrawFn) -> bytes:
         exif = Image.Exif()
         exif[0x0112] = orientation
         options["exif"] = exif
-    for each in (picture, Image.new("RGB", (9, 7), "#336699")):
+    buffer = io.BytesIO()
+    try:
+        picture.save(buffer, form, **options)
+    except (OSError, ValueError, SystemError, KeyError, ZeroDivisionError, RuntimeError):
         buffer = io.BytesIO()
-        try:
-            each.save(buffer, form, **options)
-        except (OSError, ValueError, SystemError, KeyError, ZeroDivisionError):
-            continue
-        return buffer.getvalue()
-    return b""
+        Image.new("RGB", (9, 7), "#336699").save(buffer, form)
+    return buffer.getvalue()
 
 
 @st.composite

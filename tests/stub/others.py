@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from modules import scripts
@@ -52,3 +54,22 @@ class Sampling(scripts.Script):
 
     def title(self) -> str:
         return "Sampling"
+
+
+@contextmanager
+def merged_tokens(unet: Any) -> Iterator[None]:
+    """The host's own token merging: the first block's self-attention sees every second token."""
+    block = unet.output_blocks[-1][1].transformer_blocks[0]
+    plain = type(block)
+
+    class Merging(plain):  # type: ignore[misc,valid-type]
+        def _forward(self, x: Any, context: Any = None) -> Any:
+            x = self.attn1(self.norm1(x)[:, ::2]).repeat_interleave(2, 1) + x
+            x = self.attn2(self.norm2(x), context=context) + x
+            return self.ff(self.norm3(x)) + x
+
+    block.__class__ = Merging
+    try:
+        yield
+    finally:
+        block.__class__ = plain

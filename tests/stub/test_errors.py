@@ -33,7 +33,7 @@ def fail_in_decoder(webui: WebUI, call: int) -> Any:
         nonlocal calls
         calls += 1
         if calls == call:
-            raise LafiError("mask_does_not_fit", "the mask does not fit.", "Leave it out.")
+            raise LafiError("attention_replaced", "a layer does not fit.", "Leave it out.")
 
     return webui.unet.output_blocks[-1].register_forward_pre_hook(fail)
 
@@ -43,12 +43,12 @@ def fail_in_decoder(webui: WebUI, call: int) -> Any:
 def test_an_error_inside_the_unet(webui: WebUI, call: int) -> None:
     plain = webui.txt2img(**SMALL)
     handle = fail_in_decoder(webui, call)
-    with pytest.raises(LafiError, match=r"LAFI: the mask does not fit\. Leave it out\."):
+    with pytest.raises(LafiError, match=r"LAFI: a layer does not fit\. Leave it out\."):
         webui.txt2img(GIVEN, **SMALL)
     handle.remove()
     assert webui.last_run["error"] == {
-        "code": "mask_does_not_fit",
-        "message": "the mask does not fit. Leave it out.",
+        "code": "attention_replaced",
+        "message": "a layer does not fit. Leave it out.",
     }
     webui.kept.clear()
     shared.opts.data[options.STOP_ON_ERROR] = False
@@ -56,7 +56,7 @@ def test_an_error_inside_the_unet(webui: WebUI, call: int) -> None:
     made = webui.txt2img(GIVEN, **SMALL)
     handle.remove()
     assert torch.equal(made.latents[0], plain.latents[0])
-    assert made.infotexts[0]["LAFI error"] == "mask_does_not_fit"
+    assert made.infotexts[0]["LAFI error"] == "attention_replaced"
     assert "LAFI version" not in made.infotexts[0]
     assert made.infotexts[0]["LAFI run"] == webui.last_run["id"]
 

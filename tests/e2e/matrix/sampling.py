@@ -106,9 +106,8 @@ def scenarios(facts: Facts) -> Iterator[Scenario]:
 
 def _with_options(facts: Facts) -> Iterator[Scenario]:
     for name, options in OPTIONS.items():
-        # Merged tokens have no place in a mask.
-        lafi = {"cutout": "off"} if "token_merging_ratio" in options else {}
-        yield Scenario(name, lafi=lafi, options=options, skip=absent(facts, options))
+        yield Scenario(name, options=options, skip=absent(facts, options))
+    # Merged tokens have no place in a mask: one that somebody gave is refused.
     merging = OPTIONS["token merging 0.5"]
     yield Scenario(
         "token merging 0.5, cut-out reference",

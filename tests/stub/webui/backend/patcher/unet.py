@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from backend import memory_management  # noqa: F401 (there before any model, as in the hosts)
+
 
 class Prediction(nn.Module):
     """Links noise levels, timesteps and what the UNet predicts (v)."""
