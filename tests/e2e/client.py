@@ -152,6 +152,10 @@ class WebUI(Client):
             route: txt2img or img2img.
             payload: fields of the host's request, beside the defaults; None leaves a default out.
         """
+        return self.post(f"/sdapi/v1/{route}", self.body(lafi, **payload))
+
+    def body(self, lafi: Any = None, **payload: Any) -> dict[str, Any]:
+        """What `request` sends."""
         body = {
             "prompt": "a knight walking in a forest",
             "negative_prompt": "blurry",
@@ -167,7 +171,7 @@ class WebUI(Client):
         if lafi is not None:
             args = lafi if isinstance(lafi, list) else [lafi]
             body["alwayson_scripts"] = body.get("alwayson_scripts", {}) | {"LAFI": {"args": args}}
-        return self.post(f"/sdapi/v1/{route}", body)
+        return body
 
     def generate(self, lafi: Any = None, route: str = "txt2img", **payload: Any) -> Result:
         """Makes pictures, which must succeed; see `request`."""

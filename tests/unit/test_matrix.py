@@ -12,12 +12,13 @@ import pytest
 from PIL import Image
 
 from lafi.webui.options import DEFAULTS
-from tests.e2e.client import Answer, Picture, WebUI
+from tests.e2e.client import Answer, Picture, Result, WebUI
 from tests.e2e.matrix import faults, features, neighbours, sampling, table
 from tests.e2e.matrix.facts import Facts
 from tests.e2e.matrix.runner import run
-from tests.e2e.matrix.scenario import Fault, Guard, Scenario
+from tests.e2e.matrix.scenario import Fault, Guard, Queue, Scenario
 from tests.e2e.matrix.verdict import Outcome, Shot, Verdict, judge
+from tests.e2e.pictures import REFERENCE
 
 GREY, DARK, LIGHT = (
     Picture(np.full((8, 8, 3), value, dtype=np.uint8)) for value in (128, 120, 140)
@@ -87,6 +88,14 @@ def test_each_pass_must_have_injected():
     both = Scenario("name", passes=2)
     assert verdict(both).verdict is Verdict.FAIL
     assert verdict(both, first=made(run=report(passes=2))).verdict is Verdict.PASS
+
+
+def test_runs_within_the_pictures_must_have_injected_where_that_is_wanted():
+    inside = Scenario("name", inner=2)
+    acted, idle = {"passes": [{"injected": 1}]}, {"passes": [{"injected": 0}]}
+    one, two = (made(run=report() | {"inner": runs}) for runs in ([acted, idle], [acted, acted]))
+    assert verdict(inside, first=one).verdict is Verdict.FAIL
+    assert verdict(inside, first=two).verdict is Verdict.PASS
 
 
 def test_rounding_is_told_and_no_fault():
@@ -186,6 +195,46 @@ def test_beside_a_neighbour_that_does_nothing_nothing_is_shown():
     outcome = run(beside, Pretended())
     assert outcome.verdict is Verdict.SKIPPED
     assert outcome.seen.startswith("the extension alone 0; 8 from plain")
+
+
+def test_a_neighbour_that_acts_by_itself_is_switched_off_for_the_picture_without_either():
+    outcome = run(Scenario("name", beside={"quiet": {}}, apart={"loud": {}}), Pretended())
+    assert outcome.verdict is Verdict.PASS
+    assert outcome.seen.startswith("the extension alone 12; 8 from plain")
+
+
+class Queueing(Pretended):
+    """Agent Scheduler's queue; `stale`: it runs every request with the first one's reference."""
+
+    def __init__(self, stale: bool = False) -> None:
+        super().__init__()
+        self.stale = stale
+        self.references: list[str] = []
+
+    def body(self, lafi) -> dict:
+        return lafi
+
+    def generate(self, lafi=None) -> Result:
+        picture = GREY if lafi is None else DARK if lafi["image"] == REFERENCE else LIGHT
+        return Result([picture], [""], {})
+
+    def post(self, path: str, body: dict | None = None) -> Answer:
+        self.references.append(body["image"])
+        return Answer(200, {"task_id": len(self.references) - 1})
+
+    def get(self, path: str) -> dict:
+        if not path.endswith("/results"):
+            return {"data": {"status": "done"}}
+        number = 0 if self.stale else int(path.split("/")[-2])
+        picture = self.generate({"image": self.references[number]}).picture
+        return {"data": [{"image": encoded(picture), "infotext": CLAIM[0]}]}
+
+
+def test_each_queued_request_must_come_out_with_its_own_reference():
+    assert run(Queue("name"), Queueing()).verdict is Verdict.PASS
+    stale = run(Queue("name"), Queueing(stale=True))
+    assert stale.verdict is Verdict.FAIL
+    assert "not so: queued picture 2 is 20 off the direct one" in stale.seen
 
 
 def test_what_cannot_even_be_asked_fails_and_the_others_go_on():

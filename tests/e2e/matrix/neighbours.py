@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..pictures import REFERENCE
 from .facts import Facts
 from .features import START, hires
-from .scenario import Fields, Scenario
+from .scenario import Fields, Queue, Scenario
 
 PANORAMA: Fields = {"width": 512}
 SIX: Fields = {"batch_size": 2, "n_iter": 3}
@@ -24,7 +25,8 @@ class Neighbour:
         name: of the scenario.
         script: its title, as the host lists it, in small letters.
         values: its arguments by label, or by position where a label is empty or stands twice.
-        payload, lafi, route, options, passes, refusals: as in `Scenario`.
+        payload, lafi, route, options, passes, refusals, inner: as in `Scenario`.
+        off: the arguments that switch it off, if it is on by itself.
     """
 
     name: str
@@ -36,25 +38,31 @@ class Neighbour:
     options: Fields = field(default_factory=dict)
     passes: int = 1
     refusals: tuple[str, ...] = ()
+    off: dict[str | int, Any] = field(default_factory=dict)
+    inner: int = 0
 
     def scenario(self, facts: Facts) -> Scenario:
         """For a host, skipped if it has no such script."""
         if (self.route, self.script) not in facts.scripts:
             return Scenario(self.name, skip=f"the host has no script {self.script}")
         try:
-            arguments = facts.arguments(self.script, self.route, self.values)
+            on, off = (
+                {self.script: {"args": facts.arguments(self.script, self.route, values)}}
+                for values in (self.values, self.off)
+            )
         except KeyError as error:  # another version of it
             return Scenario(self.name, skip=str(error.args[0]))
-        beside = {self.script: {"args": arguments}}
         return Scenario(
             self.name,
             self.payload,
             self.lafi,
             self.route,
             self.options,
-            beside=beside,
+            beside=on,
+            apart=off if self.off else {},
             passes=self.passes,
             refusals=self.refusals,
+            inner=self.inner,
         )
 
 
@@ -69,6 +77,9 @@ def controlnet(module: str, **more: Any) -> dict[str | int, Any]:
     return {0: unit | more}
 
 
+# Two frames, the fewest that move.
+MOVING = {"model": "mm_sd15_v3.safetensors", "enable": True, "video_length": 2, "batch_size": 2}
+NO_REMBG = {"remove_bg": False, "reinforce_fg": False}
 REGIONAL: dict[str | int, Any] = {0: True, "Divide Ratio": "1,1,1"}
 
 NEIGHBOURS = (
@@ -76,7 +87,7 @@ NEIGHBOURS = (
     Neighbour("ADetailer, batch count 3", "adetailer", adetailer(), {"n_iter": 3}, passes=3),
     Neighbour("ADetailer, batch 2x3", "adetailer", adetailer(), SIX, passes=3),
     # Listed, LAFI acts in ADetailer's own passes too.
-    Neighbour("ADetailer, LAFI listed", "adetailer", adetailer(), options=LISTED),
+    Neighbour("ADetailer, LAFI listed", "adetailer", adetailer(), options=LISTED, inner=1),
     Neighbour(
         "ADetailer, LAFI listed, batch count 3",
         "adetailer",
@@ -84,6 +95,7 @@ NEIGHBOURS = (
         {"n_iter": 3},
         options=LISTED,
         passes=3,
+        inner=3,
     ),
     Neighbour(
         "ADetailer, LAFI listed, batch 2x3",
@@ -92,6 +104,7 @@ NEIGHBOURS = (
         SIX,
         options=LISTED,
         passes=3,
+        inner=6,
     ),
     Neighbour(
         "ControlNet reference_only",
@@ -151,21 +164,83 @@ NEIGHBOURS = (
     Neighbour("CD Tuner", "cd tuner", {0: True, "Detail(d1)": 5}),
     Neighbour("NegPiP", "negpip", {0: True}, {"prompt": "a knight, (forest:-1.2)"}),
     Neighbour("Kohya Hires.fix", "kohya hires.fix", {"Enable extension": True}, PANORAMA),
+    # It acts wherever a prompt asks for it, unless it is switched off.
+    Neighbour(
+        "LoRA block weight",
+        "lora block weight",
+        {1: True},
+        {"prompt": "a knight <lora:tiny_lora:1:lbw=OUTD>"},
+        off={1: False},
+    ),
+    Neighbour(
+        "AnimateDiff",
+        "animatediff",
+        {0: MOVING},
+        refusals=("unsupported_unet",),
+    ),
+    Neighbour(
+        "IC-Light",
+        "ic light",
+        {0: {"enabled": True, "model_type": "iclight_sd15_fc", "input_fg": REFERENCE} | NO_REMBG},
+        refusals=("unsupported_model",),
+    ),
+)
+
+# What Forge and Forge Neo bring themselves.
+INTEGRATED = (
+    Neighbour(
+        "MultiDiffusion Integrated",
+        "multidiffusion integrated",
+        {0: True, "Tile Width": 256, "Tile Height": 256},
+        START | {"width": 384, "height": 256},
+        route="img2img",
+    ),
+    Neighbour(
+        "FreeU Integrated",
+        "freeu integrated (sd 1.x, sd 2.x, sdxl)",
+        {0: True, "B1": 1.4, "B2": 1.6, "S1": 0.9, "S2": 0.2},
+    ),
+    Neighbour(
+        "SelfAttentionGuidance Integrated",
+        "selfattentionguidance integrated (sd 1.x, sd 2.x, sdxl)",
+        {0: True},
+    ),
+    Neighbour(
+        "PerturbedAttentionGuidance Integrated",
+        "perturbedattentionguidance integrated",
+        {0: True},
+    ),
+    Neighbour("Kohya HRFix Integrated", "kohya hrfix integrated", {0: True}),
+    Neighbour(
+        "DynamicThresholding Integrated",
+        "dynamicthresholding (cfg-fix) integrated",
+        {0: True},
+        {"cfg_scale": 20},
+    ),
+    Neighbour(
+        "LatentModifier Integrated",
+        "latentmodifier integrated",
+        {0: True, "Sharpness Multiplier": 10},
+    ),
+    Neighbour(
+        "StyleAlign Integrated",
+        "stylealign integrated",
+        {0: True},
+        {"batch_size": 2},
+        refusals=("attention_replaced",),
+    ),
 )
 
 
 def scenarios(facts: Facts) -> Iterator[Scenario]:
     """All of this kind."""
-    for each in NEIGHBOURS:
+    for each in (*NEIGHBOURS, *INTEGRATED):
         yield each.scenario(facts)
     with_hires = Neighbour("ADetailer, hires", "adetailer", adetailer(), hires(facts), passes=2)
     yield with_hires.scenario(facts)
     yield _control_model(facts)
-    # It acts wherever a prompt asks for it.
-    weighted = {"prompt": "a knight <lora:tiny_lora:1:lbw=MIDD>"}
-    known = ("txt2img", "lora block weight") in facts.scripts
-    skip = "" if known else "the host has no script lora block weight"
-    yield Scenario("LoRA block weight", weighted, skip=skip)
+    known = ("txt2img", "agent scheduler") in facts.scripts
+    yield Queue("Agent Scheduler", skip="" if known else "the host has no script agent scheduler")
     yield _ultimate(facts)
 
 

@@ -6,14 +6,16 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from functools import singledispatch
 
-from ..client import WebUI
-from ..pictures import REFERENCE
+from ..client import Picture, WebUI
+from ..pictures import OTHER_REFERENCE, REFERENCE
 from .facts import STATE
-from .scenario import Fault, Fields, Guard, Reload, Scenario, Stop
-from .verdict import Findings, Outcome, Shot, Verdict, judge, judge_fault
+from .scenario import Fault, Fields, Guard, Queue, Reload, Scenario, Stop
+from .verdict import ROUNDING, Findings, Outcome, Shot, Verdict, judge, judge_fault
 
 ARM, DISARM, RELOAD = "/lafi-test/arm", "/lafi-test/disarm", "/lafi-test/reload"
 GUARDED = ("/lafi/v1/version", "/lafi/v1/schema", "/lafi/v1/last-run")
+# Agent Scheduler's route.
+QUEUE = "/agent-scheduler/v1/queue/txt2img"
 # How long a WebUI may take to reload its page, in seconds.
 PATIENCE = 180
 
@@ -59,8 +61,8 @@ class Camera:
 
     def _shoot(self, lafi: Fields | None, beside: bool) -> Shot:
         payload = {"route": self.scenario.route} | self.scenario.payload
-        if beside and self.scenario.beside:
-            payload["alwayson_scripts"] = self.scenario.beside
+        if others := self.scenario.beside if beside else self.scenario.apart:
+            payload["alwayson_scripts"] = others
         before = self.webui.last_run()
         answer = self.webui.request(lafi, **payload)
         run = self.webui.last_run()
@@ -167,6 +169,34 @@ def _wait_for_another(webui: WebUI, app: int) -> None:
         if webui.has(STATE) and webui.get(STATE)["app"] != app:
             return
     raise TimeoutError(f"the WebUI did not come back within {PATIENCE} s")
+
+
+@play.register
+def _queue(scenario: Queue, webui: WebUI) -> Outcome:
+    """Both wait before the first one runs; each must come out as it does when asked directly."""
+    references = (REFERENCE, OTHER_REFERENCE)
+    plain = webui.generate().picture
+    direct = [webui.generate({"image": each}).picture for each in references]
+    tasks = [webui.post(QUEUE, webui.body({"image": each})) for each in references]
+    found = Findings([f"{direct[0].distance(direct[1]):.3g} between the two references"])
+    for number, (task, wanted) in enumerate(zip(tasks, direct, strict=True), 1):
+        (result,) = _results(webui, task.body["task_id"])
+        off = Picture.decode(result["image"]).distance(wanted)
+        found.check(f"queued picture {number} is {off:.2g} off the direct one", off <= ROUNDING)
+        found.check(f"its infotext names LAFI {number}", "LAFI reference" in result["infotext"])
+    found.check("next plain picture equal", webui.generate().picture == plain)
+    return found.outcome(scenario.name)
+
+
+def _results(webui: WebUI, task: str) -> list[dict]:
+    """A queued request's pictures, once they are there."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        status = webui.get(f"/agent-scheduler/v1/task/{task}")["data"]["status"]
+        if status not in ("pending", "running"):
+            return webui.get(f"/agent-scheduler/v1/task/{task}/results")["data"]
+        time.sleep(0.5)
+    raise TimeoutError(f"the queued request has not run within {PATIENCE} s")
 
 
 @play.register

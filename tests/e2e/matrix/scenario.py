@@ -21,8 +21,10 @@ class Scenario:
         lasting: the options need the host's callbacks, so they go through its settings file.
         beside: another extension's entry in ``alwayson_scripts``: it acts in every picture of the
             scenario but a first and a last one, which must be equal.
+        apart: its entry in those two, if it acts without being named.
         refusals: LAFI's codes with which it may refuse, clearly.
         passes: how many passes must have injected; a batch count of 3 has 3.
+        inner: how many runs within the pictures must have injected too; see ADetailer.
         skip: why this host cannot run it; empty if it can.
     """
 
@@ -33,8 +35,10 @@ class Scenario:
     options: Fields = field(default_factory=dict)
     lasting: bool = False
     beside: Fields = field(default_factory=dict)
+    apart: Fields = field(default_factory=dict)
     refusals: tuple[str, ...] = ()
     passes: int = 1
+    inner: int = 0
     skip: str = ""
 
 
@@ -70,6 +74,11 @@ class Reload(Scenario):
     """The page's *Reload UI*, so many times, between two pictures with LAFI."""
 
     times: int = 2
+
+
+@dataclass(frozen=True)
+class Queue(Scenario):
+    """Two requests with different references wait in Agent Scheduler's queue."""
 
 
 @dataclass(frozen=True)

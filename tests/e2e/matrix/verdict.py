@@ -116,7 +116,11 @@ class Findings:
         else:
             self.seen.append(f"{what} equal" if most == 0 else f"{what} {most:.2g} off")
 
-    def injected(self, made: Shot, passes: int) -> None:
+    def check(self, what: str, holds: bool) -> None:
+        """Something that must hold, in words that tell it either way."""
+        (self.seen if holds else self.wrong).append(what if holds else f"not so: {what}")
+
+    def injected(self, made: Shot, passes: int, inner: int = 0) -> None:
         """Whether LAFI did what it was asked, and claims no more than it did."""
         if made.run is None:
             self.wrong.append("last-run tells of no new run")
@@ -127,6 +131,9 @@ class Findings:
         if len(acted) < passes:
             self.wrong.append(f"{len(acted)} passes injected, not {passes}")
         self.seen.append(f"{made.total('injected')} of {made.total('evaluations')} injected")
+        within = [run for run in made.run.get("inner", []) if Shot(200, run=run).total("injected")]
+        if inner:
+            self.check(f"{len(within)} inner runs injected, {inner} wanted", len(within) >= inner)
         silent = [text for text in made.infotexts if "LAFI reference" not in text]
         if silent:
             self.wrong.append(f"{len(silent)} infotexts do not name the reference")
@@ -157,7 +164,7 @@ def judge(scenario: Scenario, before: Shot, made: Shot, again: Shot, after: Shot
     if min(differences) == 0:
         same = sum(each == 0 for each in differences)
         found.wrong.append(f"{same} of {len(differences)} pictures are the plain ones")
-    found.injected(made, scenario.passes)
+    found.injected(made, scenario.passes, scenario.inner)
     found.equal("repeated", again, made, ROUNDING)
     found.equal("next plain picture", after, before)
     return found.outcome(scenario.name)
