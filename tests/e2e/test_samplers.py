@@ -31,7 +31,9 @@ def test_on_then_off_once(webui, sampler, cutoff) -> None:
     passes = webui.last_run()["passes"]
     for each in passes:
         assert each["injected"] + each["skipped"] == each["evaluations"]
-        assert each["recorded"] + each["replayed"] + each["reused"] == each["injected"]
+        # An inversion's recordings are made on its way, and then reused.
+        brought = each["replayed"] + each["reused"]
+        assert each["injected"] in (brought, brought + each["recorded"])
     evaluations = sum(each["evaluations"] for each in passes)
     injected = sum(each["injected"] for each in passes)
     assert 0 < injected < evaluations, "injection must end within the run"
