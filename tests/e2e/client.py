@@ -19,11 +19,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-# Not every host's API lists extensions' options; then they are at their defaults.
 from lab.host.client import Answer, Client
 from lafi.webui.options import DEFAULTS
 
 SEED = 7
+# Not every host's API lists extensions' options; then they are at their defaults.
+UNLISTED = DEFAULTS | {
+    "ad_script_names": "dynamic_prompting,dynamic_thresholding,lora_block_weight,negpip,"
+    "wildcard_recursive,wildcards",
+}
 
 
 class Picture:
@@ -227,7 +231,7 @@ class WebUI(Client):
             assert self.post("/sdapi/v1/options", before).status == 200
 
     def _values(self, names: Iterable[str]) -> dict[str, Any]:
-        known = DEFAULTS | self.get("/sdapi/v1/options")
+        known = UNLISTED | self.get("/sdapi/v1/options")
         return {name: known[name] for name in names}
 
     def _set(self, values: dict[str, Any]) -> None:
