@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import nn
@@ -49,7 +48,9 @@ class Plan:
 
     def estimate(self, unet: nn.Module, height: int, width: int) -> int:
         """Bytes of the reference's keys and values at a latent size; no mask assumed."""
-        widths = [_width(unet, site) for site in self.sites]
+        # Not by name: other extensions wrap whole blocks.
+        blocks = {id(getattr(each, "attn1", None)): each for each in unet.modules()}
+        widths = [_width(blocks.get(id(site.module)), site) for site in self.sites]
         first = next((each for each in unet.modules() if isinstance(each, nn.Conv2d)), None)
         channels = min(widths, default=1) if first is None else first.out_channels
         total = 0
@@ -60,10 +61,9 @@ class Plan:
         return total * _bytes(unet)
 
 
-def _width(unet: nn.Module, site: Site) -> int:
+def _width(block: nn.Module | None, site: Site) -> int:
     """Channels of a site's tokens: what its block normalises, since quantised layers do not tell
     what they read."""
-    block: Any = unet.get_submodule(site.name.removesuffix(".attn1"))
     shape = getattr(getattr(block, "norm1", None), "normalized_shape", None)
     return int(shape[-1]) if shape else int(getattr(site.module.to_k, "in_features", 0))
 

@@ -83,3 +83,10 @@ def test_it_is_enough_for_a_recording() -> None:
         case.plain(case.target())
         # The test UNet's deepest levels have as many channels, not twice as many.
         assert expected / 2 < session.report.reference_bytes <= expected
+
+
+def test_blocks_that_are_wrapped_while_it_runs_count_as_before() -> None:
+    model = unet()
+    sites = choose_sites(find_sites(model), 100)
+    model.output_blocks[-1] = nn.Sequential(nn.Identity(), model.output_blocks[-1])
+    assert Plan(sites).estimate(model, 15, 16) == EXPECTED * 4

@@ -142,3 +142,27 @@ def test_attention_that_was_replaced_later_is_an_error() -> None:
     with pytest.raises(LafiError, match=r"output_blocks\.1\.1") as caught:
         check_sites(model, sites)
     assert caught.value.code == "attention_replaced"
+
+
+class Wrapped(nn.Module):
+    """A block within another one, as Kohya Hires.fix puts it there while a picture is sampled."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        self.block = block
+
+
+def test_a_block_that_was_wrapped_later_keeps_its_sites() -> None:
+    model = unet([1], 1, [1, 1])
+    sites = find_sites(model)
+    model.output_blocks[1] = Wrapped(model.output_blocks[1])
+    check_sites(model, sites)
+
+
+def test_a_block_that_was_taken_out_later_is_an_error() -> None:
+    model = unet([1], 1, [1, 1])
+    sites = find_sites(model)
+    model.output_blocks[1] = nn.Identity()
+    with pytest.raises(LafiError, match=r"output_blocks\.1\.1") as caught:
+        check_sites(model, sites)
+    assert caught.value.code == "attention_replaced"

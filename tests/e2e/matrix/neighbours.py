@@ -152,6 +152,8 @@ NEIGHBOURS = (
         {0: True},
         {"prompt": "a {knight|wizard|dragon} in a {forest|town}", "n_iter": 3},
         passes=3,
+        # It is on by itself.
+        off={0: False},
     ),
     Neighbour(
         "Dynamic Thresholding",
@@ -164,7 +166,7 @@ NEIGHBOURS = (
     Neighbour("CD Tuner", "cd tuner", {0: True, "Detail(d1)": 5}),
     Neighbour("NegPiP", "negpip", {0: True}, {"prompt": "a knight, (forest:-1.2)"}),
     Neighbour("Kohya Hires.fix", "kohya hires.fix", {"Enable extension": True}, PANORAMA),
-    # It acts wherever a prompt asks for it, unless it is switched off.
+    # It is on by itself, too.
     Neighbour(
         "LoRA block weight",
         "lora block weight",
@@ -239,8 +241,8 @@ def scenarios(facts: Facts) -> Iterator[Scenario]:
     with_hires = Neighbour("ADetailer, hires", "adetailer", adetailer(), hires(facts), passes=2)
     yield with_hires.scenario(facts)
     yield _control_model(facts)
-    known = ("txt2img", "agent scheduler") in facts.scripts
-    yield Queue("Agent Scheduler", skip="" if known else "the host has no script agent scheduler")
+    known = any("agent-scheduler" in name for name in facts.commits)
+    yield Queue("Agent Scheduler", skip="" if known else "the host has no Agent Scheduler")
     yield _ultimate(facts)
 
 
