@@ -126,13 +126,12 @@ class SiteHook:
     def _record(self, which: str, given: Tensor, output: Tensor) -> None:
         state = self.state
         entry = state.tokens.setdefault(self.site.name, SiteTokens())
-        if state.select is None:
-            entry.outputs[which] = self._row(output)
-        if state.keep_inputs or state.select is not None:
+        entry.outputs[which] = self._kept(output)
+        if state.keep_inputs:
             # One tensor for both unless a hypernetwork has made them differ.
             shared = which == "values" and given is self._given
             self._given = given if which == "keys" else None
-            entry.inputs[which] = entry.inputs["keys"] if shared else self._kept(given)
+            entry.inputs[which] = entry.inputs["keys"] if shared else self._rounded(given)
         if self.site.name == state.last and 2 in (len(entry.inputs), len(entry.outputs)):
             raise RecordingComplete
 
@@ -142,10 +141,14 @@ class SiteHook:
             return tokens.detach()
         return tokens[-1:].detach().clone()  # a view would keep all rows
 
-    def _kept(self, given: Tensor) -> Tensor:
+    def _kept(self, tokens: Tensor) -> Tensor:
+        """The reference's row, and of it what a mask keeps: projections treat each token alone."""
+        row = self._row(tokens)
+        return row if self.state.select is None else self.state.select(row, self._size)
+
+    def _rounded(self, given: Tensor) -> Tensor:
         # Where the host autocasts, the projection itself rounds its input to the UNet's type.
-        row = self._row(given)
-        kept = row if self.state.select is None else self.state.select(row, self._size)
+        kept = self._kept(given)
         return kept.to(self.state.dtype) if torch.is_autocast_enabled() else kept
 
     # ---- keys and values ----------------------------------------------------------------------

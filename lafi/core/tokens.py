@@ -13,7 +13,7 @@ class SiteTokens:
     """The reference in one site, under ``to_k`` and ``to_v``.
 
     Attributes:
-        inputs: (1, M, C) what the projection was given; kept for a bank, and under a token mask.
+        inputs: (1, M, C) what the projection was given; kept for a bank.
         outputs: (1, M, D) what it answered; projected from `inputs` when absent.
         arrival: to be called before they are used, where they are still being copied.
     """

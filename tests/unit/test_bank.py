@@ -112,13 +112,6 @@ def test_chooses_keys_and_values_where_a_run_of_them_is_little(budget, count, pr
     assert bank.nbytes == (2 * SIZE if projected else SIZE)
 
 
-def test_masked_tokens_have_no_keys_and_values_to_keep() -> None:
-    bank, tokens = Bank(10 * SIZE, projected=True), recording()
-    tokens[SITE].outputs.clear()
-    bank.keep(Key("a", 1.0), tokens)
-    assert bank.nbytes == SIZE
-
-
 def test_what_is_kept_is_a_copy() -> None:
     bank, tokens = Bank(10 * SIZE, projected=False), recording(5)
     bank.keep(Key("a", 1.0), tokens)

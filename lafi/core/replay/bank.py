@@ -52,7 +52,7 @@ class Bank:
             ``auto`` on the GPU while half of it is free: decoding a picture needs room there too.
         projected: keep keys and values rather than the tokens that they are projected from: twice
             the memory, a little less work in each replay. None: where a whole run of them is a
-            small part of the budget. Not possible under a token mask.
+            small part of the budget.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class Bank:
 
     def _wanted(self, tokens: Tokens, budget: float) -> Tokens:
         """The form to keep; `budget`: bytes for each recording of the run."""
-        if self.projected is not False and all(each.outputs for each in tokens.values()):
+        if self.projected is not False:
             projected = {site: SiteTokens(outputs=each.outputs) for site, each in tokens.items()}
             if self.projected or _size(projected) <= budget * PROJECTED_SHARE:
                 return projected
