@@ -159,7 +159,7 @@ class Bank:
 
     def _wanted(self, tokens: Tokens, budget: float) -> Tokens:
         """The form to keep; `budget`: bytes for each recording of the run."""
-        if self.projected is not False:
+        if self.projected is not False and all(each.outputs for each in tokens.values()):
             projected = {site: SiteTokens(outputs=each.outputs) for site, each in tokens.items()}
             if self.projected or _size(projected) <= budget * PROJECTED_SHARE:
                 return projected
