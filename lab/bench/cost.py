@@ -22,6 +22,7 @@ from lafi.core.report import PassReport
 from lafi.core.schedule import Window
 from lafi.core.session import Session
 from lafi.core.sites import choose_sites, find_sites
+from lafi.core.source import Source
 from lafi.core.stream import NoiseSchedule
 
 from ..host.embedded import cond_rows_first, unhooked_forward
@@ -42,6 +43,7 @@ class Scheme:
         plan: changes to the default plan; None for plain sampling.
         bank: none, empty, or filled by an earlier picture.
         masked: whether 30 % of the tokens are kept.
+        strength: weight on the reference's keys.
         peer: restates another method instead.
     """
 
@@ -50,18 +52,19 @@ class Scheme:
     layers: str = "decoder"
     bank: str = "none"
     masked: bool = False
+    strength: float = 1.0
     peer: bool = False
 
 
 # As LAFI's settings are by default, but for the mask: there the figure is cut out where it can be.
-DEFAULT = {"stream": "inversion", "refresh": 0, "strength": 2, "fidelity": 1}
+DEFAULT = {"stream": "inversion", "refresh": 0, "fidelity": 1}
 
 SCHEMES = (
     Scheme("plain", None),
-    Scheme("default, first picture", DEFAULT, bank="empty"),
-    Scheme("default, first picture, 30 % mask", DEFAULT, bank="empty", masked=True),
-    Scheme("default, later pictures", DEFAULT, bank="filled"),
-    Scheme("default, later pictures, 30 % mask", DEFAULT, bank="filled", masked=True),
+    Scheme("default, first picture", DEFAULT, bank="empty", strength=2),
+    Scheme("default, first picture, 30 % mask", DEFAULT, bank="empty", masked=True, strength=2),
+    Scheme("default, later pictures", DEFAULT, bank="filled", strength=2),
+    Scheme("default, later pictures, 30 % mask", DEFAULT, bank="filled", masked=True, strength=2),
     Scheme("inversion, exact, first picture", {"stream": "inversion"}),
     Scheme("noise, exact, first picture"),
     Scheme("noise, exact, one batch", {"fused": True}),
@@ -145,9 +148,9 @@ class Bench:
         if scheme.bank == "empty":
             self.bank.clear()
         replay = None if scheme.bank == "none" else Replay(self.bank, lambda: scheme.name)
-        reference = self.references[scheme.masked]
+        source = Source(self.references[scheme.masked], scheme.strength)
         plan = Plan(sites, **(scheme.plan or {}))
-        return Session(self.unet, reference, plan, unhooked_forward, report, replay)
+        return Session(self.unet, [source], plan, unhooked_forward, report, replay)
 
     def synchronise(self) -> None:
         """Waits for the device, so that a clock tells the truth."""

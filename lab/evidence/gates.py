@@ -25,6 +25,7 @@ from lafi.core.report import PassReport
 from lafi.core.schedule import Window
 from lafi.core.session import Session
 from lafi.core.sites import choose_sites, find_sites
+from lafi.core.source import Source
 from lafi.core.stream import NoiseSchedule
 
 from ..host.embedded import unhooked_forward
@@ -119,7 +120,8 @@ def _forced(model: PixelModel, target: Picture, reference: Picture | None, time:
     noise = torch.randn(z0.shape, generator=torch.Generator().manual_seed(5))
     stream = Reference(z0, noise, Conditioning(model.context([""])), schedule, "v")
     plan = Plan(choose_sites(find_sites(model.unet), 100), Window(0, 100))
-    with Session(model.unet, stream, plan, unhooked_forward, PassReport("first")) as session:
+    report = PassReport("first")
+    with Session(model.unet, [Source(stream)], plan, unhooked_forward, report) as session:
         session.begin(0, 1, schedule.sigma(time), lambda rows, kwargs: [True] * rows)
         return _loss(model, [target], [caption(target)], time)
 

@@ -73,7 +73,6 @@ class Method:
         return Plan(
             sites=self.sites(find_sites(unet)),
             window=Window(self.start, self.cutoff),
-            strength=self.strength,
             stream=self.stream,
             fidelity=self.fidelity,
             refresh=self.refresh,

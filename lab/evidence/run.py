@@ -18,6 +18,7 @@ from lafi.core.replay.bank import Bank
 from lafi.core.replay.key import Replay
 from lafi.core.report import PassReport
 from lafi.core.session import Session
+from lafi.core.source import Source
 from lafi.core.stream import NoiseSchedule
 from lafi.webui.cutout import cut_out
 
@@ -153,7 +154,8 @@ class Sampler:
             _mask(method, picture),
         )
         replay = Replay(Bank(), lambda: "the one model")
-        session = Session(unet, reference, plan, stream.forward, PassReport("first"), replay)
+        sources = [Source(reference, method.strength)]
+        session = Session(unet, sources, plan, stream.forward, PassReport("first"), replay)
         stack.callback(session.close)
         return session
 

@@ -22,6 +22,7 @@ from lafi.core.report import PassReport
 from lafi.core.schedule import Window
 from lafi.core.session import Session
 from lafi.core.sites import choose_sites, find_sites
+from lafi.core.source import Source
 from lafi.core.stream import NoiseSchedule
 from lafi.settings import LafiSettings
 from lafi.webui.images import fit_picture, open_picture
@@ -158,12 +159,12 @@ class EmbeddedHost:
         plan = Plan(
             choose_sites(find_sites(model.unet), settings.depth, settings.layers),
             Window(settings.start, settings.cutoff),
-            settings.strength,
             settings.stream,
             fidelity=settings.fidelity,
             refresh=settings.refresh,
         )
-        return Session(model.unet, reference, plan, unhooked_forward, report, self._replay)
+        source = Source(reference, settings.strength)
+        return Session(model.unet, [source], plan, unhooked_forward, report, self._replay)
 
     def _sample(self, request: Request, session: Session | None) -> Tensor:
         """One run of the sampler: a latent (1, 4, h, w)."""

@@ -1,6 +1,7 @@
-"""The attention itself, as pure functions of tensors: a layer that sees the reference's tokens too.
+"""The attention itself, as pure functions of tensors: queries that see references' tokens too.
 
-``K = [K_tgt || K_ref]``, ``V = [V_tgt || V_ref]`` (paper, section 3.2, step 2).
+``K = [K_tgt || K_ref]``, ``V = [V_tgt || V_ref]`` (paper, section 3.2, step 2), for any number of
+references, each with a weight of its own, each seen by all queries or by some.
 """
 
 from __future__ import annotations
@@ -23,39 +24,130 @@ AUTOCAST = ("cpu", "cuda", "xpu")
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Which rows of a batch inject, some of them and not all.
+class Projected:
+    """A layer's queries, keys and values, each (B, N, D)."""
 
-    Slices where rows of a kind stand side by side (a view, no copy), else index tensors on the
-    batch's own device: a mask of booleans would make a GPU wait for the CPU each time it is used.
+    q: Tensor
+    k: Tensor
+    v: Tensor
+
+
+@dataclass(frozen=True)
+class Extra:
+    """Keys and values that queries see beside their own.
 
     Attributes:
-        count: rows of the batch.
-        inject, others: where they are.
+        keys, values: (1, M, D) the same for all rows, or (B, M, D).
+        weight: w on the keys, or (B, 1, 1) one for each row; 1 is plain concatenation.
     """
 
-    count: int
-    inject: slice | Tensor
-    others: slice | Tensor
-
-    @classmethod
-    def of(cls, kinds: Sequence[bool], device: torch.device) -> Rows:
-        """The rows whose kind is True inject."""
-        found = [[row for row, kind in enumerate(kinds) if kind is each] for each in (True, False)]
-        return cls(len(kinds), *(_index(rows, device) for rows in found))
-
-    def merge(self, inject: Tensor, others: Tensor) -> Tensor:
-        """Both kinds of rows (b, N, D) in the batch's order (B, N, D)."""
-        result = others.new_empty((self.count, *others.shape[1:]))
-        result[self.others] = others
-        result[self.inject] = inject.to(result.dtype)
-        return result
+    keys: Tensor
+    values: Tensor
+    weight: float | Tensor = 1.0
 
 
-def _index(rows: list[int], device: torch.device) -> slice | Tensor:
-    if rows == list(range(rows[0], rows[-1] + 1)):
-        return slice(rows[0], rows[-1] + 1)
-    return torch.tensor(rows, device=device)
+@dataclass(frozen=True)
+class Part:
+    """Some of a layer's queries, and what they see.
+
+    Attributes:
+        queries: (n,) their positions; None for all.
+    """
+
+    queries: Tensor | None
+    extras: Sequence[Extra]
+
+
+def append_tokens(own: Tensor, *references: Tensor) -> Tensor:
+    """(B, N, D) and some (1, M, D) or (B, M, D) to (B, N + M + ..., D).
+
+    References are expanded to the batch: SDP attention would fold a batch of another size into
+    wrong rows without an error.
+    """
+    rows = own.shape[0]
+    return torch.cat([own, *(each.to(own).expand(rows, -1, -1) for each in references)], 1)
+
+
+def project(
+    module: Any,
+    x: Tensor,
+    context: Tensor | None = None,
+    value: Tensor | None = None,
+    context_hook: ContextHook | None = None,
+) -> Projected:
+    """What an attention module's projections make of tokens.
+
+    Args:
+        module: with to_q, to_k and to_v.
+        x: (B, N, C) the queries' tokens.
+        context: (B, M, C) those of the keys, if they differ from `x`.
+        value: (B, M, C) those of the values, if they differ from the keys'.
+        context_hook: the host's own treatment of the context.
+    """
+    context = x if context is None else context
+    for_keys, for_values = context_hook(context) if context_hook else (context, context)
+    for_values = for_values if value is None else value
+    return Projected(module.to_q(x), module.to_k(for_keys), module.to_v(for_values))
+
+
+def attend(own: Projected, heads: int, parts: Sequence[Part], upcast: bool = False) -> Tensor:
+    """Attention in which each part of the queries sees its own extras: (B, N, D), before to_out.
+
+    The parts hold every query once. Each is an attention by itself, without a mask: queries that
+    see less cost less.
+
+    Args:
+        upcast: compute in float32, also where the host autocasts.
+    """
+    if len(parts) == 1 and parts[0].queries is None:
+        return _attend(own, heads, parts[0].extras, upcast)
+    out = own.q.new_empty(*own.q.shape[:2], own.v.shape[-1])
+    for each in parts:
+        assert each.queries is not None
+        chosen = Projected(own.q.index_select(1, each.queries), own.k, own.v)
+        out[:, each.queries] = _attend(chosen, heads, each.extras, upcast)
+    return out
+
+
+def _attend(own: Projected, heads: int, extras: Sequence[Extra], upcast: bool) -> Tensor:
+    """With weights w on extra keys: ``ln w`` added to their logits.
+
+    Exact, and without an attention mask (which would cost the fast kernels): queries and keys get
+    one more column, 1 in every query, ``ln w / scale`` in the extra keys.
+    """
+    q, dtype = own.q, own.q.dtype
+    k = append_tokens(own.k, *(each.keys for each in extras))
+    v = append_tokens(own.v, *(each.values for each in extras))
+    if upcast:
+        q, k, v = q.float(), k.float(), v.float()
+    q, k, v = (_by_head(each, heads) for each in (q, k, v))
+    width = q.shape[-1]
+    scale = width**-0.5
+    if any(_weighs(each.weight) for each in extras):
+        # Eight columns, not one: the fast kernels want a head size that eight divides.
+        q, k, v = (F.pad(each, (0, 8)) for each in (q, k, v))
+        q[..., width] = 1
+        begin = own.k.shape[1]
+        for each in extras:
+            end = begin + each.keys.shape[1]
+            k[:, :, begin:end, width] = _logarithm(each.weight) / scale
+            begin = end
+    with _without_autocast(q.device) if upcast else nullcontext():
+        out = F.scaled_dot_product_attention(q, k, v, scale=scale)[..., :width]
+    return out.transpose(1, 2).flatten(2).to(dtype)
+
+
+def _by_head(tokens: Tensor, heads: int) -> Tensor:
+    """(B, N, D) to (B, heads, N, D / heads)."""
+    return tokens.view(*tokens.shape[:2], heads, -1).transpose(1, 2)
+
+
+def _weighs(weight: float | Tensor) -> bool:
+    return isinstance(weight, Tensor) or weight != 1
+
+
+def _logarithm(weight: float | Tensor) -> float | Tensor:
+    return weight.log() if isinstance(weight, Tensor) else math.log(weight)
 
 
 def _without_autocast(device: torch.device) -> AbstractContextManager[object]:
@@ -63,59 +155,3 @@ def _without_autocast(device: torch.device) -> AbstractContextManager[object]:
     if device.type not in AUTOCAST:
         return nullcontext()
     return torch.autocast(device.type, enabled=False)
-
-
-def append_tokens(own: Tensor, reference: Tensor) -> Tensor:
-    """(B, N, D) and (1, M, D) to (B, N + M, D).
-
-    The reference is expanded to the batch: SDP attention would fold a batch of another size into
-    wrong rows without an error.
-    """
-    return torch.cat([own, reference.to(own).expand(own.shape[0], -1, -1)], 1)
-
-
-def weighted_attention(
-    module: Any,
-    x: Tensor,
-    context: Tensor | None = None,
-    value: Tensor | None = None,
-    *,
-    strength: float | Tensor,
-    context_hook: ContextHook | None = None,
-    upcast: bool = False,
-) -> Tensor:
-    """Attention with a weight w on the reference's keys: ``ln w`` added to their logits.
-
-    Exact, and without an attention mask (which would cost the fast kernels): queries and keys get
-    one more column, 1 in every query, ``ln w / scale`` in the reference's keys.
-
-    Args:
-        module: an attention module with to_q, to_k, to_v, to_out and heads; its projections append
-            the reference.
-        x: (B, N, C) the queries' tokens.
-        context: (B, M, C) the tokens of the target's own keys, if they differ from `x`.
-        value: (B, M, C) those of its own values, if they differ from the keys'.
-        strength: w, or (B, 1, 1) one for each row.
-        context_hook: the host's own treatment of the context.
-        upcast: compute in float32, also where the host autocasts.
-    """
-    context = x if context is None else context
-    own = context.shape[1]
-    for_keys, for_values = context_hook(context) if context_hook else (context, context)
-    for_values = for_values if value is None else value
-    q, k, v = module.to_q(x), module.to_k(for_keys), module.to_v(for_values)
-    dtype = q.dtype
-    if upcast:
-        q, k, v = q.float(), k.float(), v.float()
-    q, k, v = (each.unflatten(2, (module.heads, -1)).transpose(1, 2) for each in (q, k, v))
-    width = q.shape[-1]
-    scale = width**-0.5
-    # Eight columns, not one: the fast kernels want a head size that eight divides.
-    q, k, v = (F.pad(each, (0, 8)) for each in (q, k, v))
-    q[..., width] = 1
-    logs = strength.log() if isinstance(strength, Tensor) else math.log(strength)
-    k[:, :, own:, width] = logs / scale
-    with _without_autocast(x.device) if upcast else nullcontext():
-        out = F.scaled_dot_product_attention(q, k, v, scale=scale)[..., :width]
-    result: Tensor = module.to_out(out.transpose(1, 2).flatten(2).to(dtype))
-    return result

@@ -22,7 +22,6 @@ class Plan:
     Attributes:
         sites: the sites that inject.
         window: when.
-        strength: weight on the reference's keys.
         stream: noise, inversion or denoise.
         fidelity: how much less the uncond rows see of the reference: 0 as much as the cond rows, 1
             nothing, so that guidance amplifies it.
@@ -37,7 +36,6 @@ class Plan:
 
     sites: tuple[Site, ...]
     window: Window = field(default_factory=Window)
-    strength: float = 1.0
     stream: str = "noise"
     fidelity: float = 0.0
     refresh: int = 1

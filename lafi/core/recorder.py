@@ -1,63 +1,59 @@
-"""Where the reference's tokens of an evaluation come from: the latest recording while it is fresh,
-the bank, a row of the target's own call, or a pass of the reference's own.
+"""One reference's tokens in each evaluation: the latest recording while it is fresh, or one from
+the bank; and when a new one is due.
 """
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Hashable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .batching import Call
-from .hooks import Mode, PassState, RecordingComplete
-from .memory import allocated_bytes, peak_bytes
-from .onebatch import OneBatch
 from .plan import Plan
-from .reference import ReferenceRunner
 from .refresh import Nodes, Refresh
 from .replay.key import Key, Replay
-from .report import PassReport, Stopwatch
-from .sites import check_sites
-
-log = logging.getLogger("LAFI")
+from .report import PassReport, ReferenceReport
+from .runner import ReferenceRunner
+from .tokens import Tokens, nbytes
 
 # So many recordings serve a whole run without a loss that could be measured (docs/evidence.md).
 RECORDINGS = 4
 
 
 class Recorder:
-    """The recordings of one pass.
+    """The recordings of one reference in one pass.
 
     Args:
-        unet: the UNet that samples.
-        runner: sends the reference through it.
+        runner: its stream.
         plan: what to do.
-        state: what the sites' hooks read.
         report: counts what happens.
+        name: of the reference in the report.
         replay: a bank to replay from; None records every evaluation anew.
+
+    Attributes:
+        tokens: those of this evaluation; empty where none are known.
+        refresh: when a recording is made, and at which level.
+        expected: evaluations within the window.
     """
 
     def __init__(
         self,
-        unet: nn.Module,
         runner: ReferenceRunner,
         plan: Plan,
-        state: PassState,
         report: PassReport,
+        name: str,
         replay: Replay | None,
     ) -> None:
-        self.unet, self.runner, self.plan = unet, runner, plan
-        self.state, self.report = state, report
+        self.runner, self.plan = runner, plan
+        self.report, self.own = report, ReferenceReport(name)
+        report.references.append(self.own)
         self.refresh: Refresh | Nodes = Refresh(1, runner.reference.schedule)
-        self.expected = 1  # evaluations within the window
-        self._replay = replay
-        self._watch = Stopwatch()
-        self._one_batch = OneBatch(unet, runner, plan, state)
-        self._met = self._begun = False
+        self.expected = 1
+        self.tokens: Tokens = {}
+        self._replay = replay if runner.repeatable else None
+        self._begun = False
         self._on_the_way: set[float] = set()  # levels that an inversion's path has recorded
 
     def begin(self, index: int, position: int, sigma: float, total: int, adaptive: bool) -> None:
@@ -67,6 +63,7 @@ class Recorder:
             position: of `total`, where the run stands; another than `index` if adaptive.
             adaptive: whether the sampler chooses its levels itself.
         """
+        self.runner.announce(sigma, total)
         if not self._begun:
             self._begun = True
             self.refresh = self._plan_levels(sigma, total, adaptive)
@@ -91,162 +88,95 @@ class Recorder:
             return Refresh(1, schedule)
         return Refresh(math.ceil(self.expected / RECORDINGS), schedule)
 
-    def bring(self, call: Call, alone: bool) -> Call | None:
-        """Puts the evaluation's tokens into the state, given its first call.
+    @property
+    def keeps(self) -> bool:
+        """Whether recordings go to a bank."""
+        return self._replay is not None
 
-        Args:
-            alone: no row of the call injects, so that the reference cannot be one of its rows.
+    def identity(self) -> Hashable | None:
+        """What the bank's key needs to know of the UNet as it is now; None where nobody knows."""
+        return None if self._replay is None else self._replay.identity()
 
-        Returns:
-            the call to make instead, if the reference is to be a row of it.
-        """
-        if not self._met:
-            self._meet(call)
-        if not self.refresh.due and self.state.tokens:
-            self.report.reused += 1
-            return None
-        self.state.tokens = {}  # let go of, before others take as much memory
-        if self._replays(call):
-            return None
-        with torch.no_grad():
-            with self._watch.running(call.x.device):
-                self._open(call)
-            if self._replays(call):  # recorded on the way
-                return None
-            where = (self.refresh.level, self._timestep(call))
-            if not alone and self._one_batch.chosen(call, *where, self._recording):
-                return self._one_batch.extended(call, *where)
-            self._record(call)
-        return None
+    def fresh(self) -> bool:
+        """Whether the latest tokens serve this evaluation; else they are let go of, before others
+        take as much memory."""
+        if not self.refresh.due and self.tokens:
+            self._count("reused")
+            return True
+        self.tokens = {}
+        return False
 
-    def finish(self, call: Call, output: Tensor | None) -> Tensor | None:
-        """After the call that `bring` gave back: takes the reference's row out of the answer.
-
-        Args:
-            output: (B + 1, C, h, w); None where the UNet failed.
-        """
-        rows = self._one_batch.taken(call, output)
-        if rows is not None:
-            self.report.fused += 1
-            self._made(call)
-        return rows
-
-    def drop(self) -> None:
-        """Lets go of the tokens."""
-        self.state.tokens = {}
-        self._one_batch.drop()
-
-    def close(self) -> None:
-        """Lets go of everything."""
-        self.drop()
-        self.runner.close()
-        self.report.reference_seconds = self._watch.seconds()
-
-    # ---- the reference stream -----------------------------------------------------------------
-
-    def _meet(self, call: Call) -> None:
-        """What only the pass's first call tells: what others have made of the UNet, and tiles."""
-        check_sites(self.unet, self.plan.sites)
-        if self.runner.fit(call.x):
-            (h, w), (own_h, own_w) = call.x.shape[-2:], self.runner.reference.z0.shape[-2:]
-            log.info("the picture is made in tiles of %dx%d latent cells: the reference is used at "
-                     "%dx%d.", w, h, own_w, own_h)  # fmt: skip
-            self.state.select = self.runner.reference.mask
-        self._met = True
-
-    def _open(self, call: Call) -> None:
-        """Makes the stream ready; one with a path of its own is recorded on the way."""
-        passing = None
-        if isinstance(self.refresh, Nodes) and self._keeps:
-            nodes = self.refresh
-
-            @contextmanager
-            def passing(level: float) -> Iterator[None]:
-                state = self.state
-                state.tokens, state.last = {}, None
-                with state.during(Mode.RECORD):
-                    yield
-                self._recorded(call, level, nodes.timestep_of(level))
-                self._on_the_way.add(level)
-                state.tokens = {}
-
-        self.runner.open(call.x, call.timesteps, call.kwargs, passing)
-
-    def _record(self, call: Call) -> None:
-        x, report = call.x, self.report
-        before, peak = allocated_bytes(x.device), peak_bytes(x.device)
-        with self._watch.running(x.device), self._recording():
-            self.runner.run(self.refresh.level, x, self._timestep(call), call.kwargs)
-        # The peak's counter is the host's, and not reset: only a new peak tells anything.
-        if peak_bytes(x.device) > peak:
-            report.peak_bytes = max(report.peak_bytes, peak_bytes(x.device) - before)
-        self._made(call)
-
-    def _timestep(self, call: Call) -> Tensor:
-        """The reference's (1,), as the UNet reads it."""
-        own = self.refresh.timestep
-        # Fractional, also where the sampler itself counts in whole timesteps.
-        if own is None:
-            return call.timesteps[:1]
-        return torch.full((1,), own, device=call.timesteps.device)
-
-    @contextmanager
-    def _recording(self) -> Iterator[None]:
-        """Around a separate pass of the reference's row."""
-        state = self.state
-        state.last = None if self.runner.needs_output else self.plan.sites[-1].name
-        with state.during(Mode.RECORD), suppress(RecordingComplete):
-            yield
-
-    def _made(self, call: Call) -> None:
-        """After a recording for this evaluation."""
-        if self.state.tokens:  # else the UNet does not call its own layers: nothing injects either
-            self.refresh.made()
-            self._recorded(call, self.refresh.level, self.refresh.timestep)
-
-    def _recorded(self, call: Call, level: float, timestep: float | None) -> None:
-        """Counts a recording, and hands it to the bank."""
-        report, tokens = self.report, self.state.tokens
-        report.recorded += 1
-        held = sum(each.nbytes() for each in tokens.values())
-        report.reference_bytes = max(report.reference_bytes, held)
-        report.peak_bytes = max(report.peak_bytes, held)
-        key = self._key(call, level, timestep)
-        if self._replay is not None and key is not None:
-            self._replay.bank.keep(key, tokens, self.refresh.recordings(self.expected))
-
-    # ---- the bank -----------------------------------------------------------------------------
-
-    def _replays(self, call: Call) -> bool:
-        key = self._key(call, self.refresh.level, self.refresh.timestep)
+    def replays(self, call: Call, identity: Hashable | None) -> bool:
+        """Whether the bank has the tokens of this evaluation."""
+        key = self._key(call, self.refresh.level, self.refresh.timestep, identity)
         if self._replay is None or key is None:
             return False
         names = [site.name for site in self.plan.sites]
         found = self._replay.bank.find(key, names, call.x.device)
         if found is None:
             return False
-        self.state.tokens = found
+        self.tokens = found
         self.refresh.made()
-        if self.refresh.level in self._on_the_way:
-            self.report.reused += 1
-        else:
-            self.report.replayed += 1
+        self._count("reused" if self.refresh.level in self._on_the_way else "replayed")
         return True
 
-    @property
-    def _keeps(self) -> bool:
-        """Whether recordings go to a bank."""
-        return self._replay is not None and self.runner.repeatable
+    def passed(self, call: Call, tokens: Tokens, level: float, identity: Hashable | None) -> None:
+        """Takes what an inversion's path has recorded on its way."""
+        assert isinstance(self.refresh, Nodes)
+        self._on_the_way.add(level)
+        self._recorded(call, tokens, level, self.refresh.timestep_of(level), identity)
 
-    def _key(self, call: Call, level: float, timestep: float | None) -> Key | None:
+    def made(self, call: Call, tokens: Tokens, identity: Hashable | None, fused: bool) -> None:
+        """Takes a recording for this evaluation."""
+        self.tokens = tokens
+        if fused:
+            self._count("fused")
+        if tokens:  # else the UNet does not call its own layers: nothing injects either
+            self.refresh.made()
+            self._recorded(call, tokens, self.refresh.level, self.refresh.timestep, identity)
+
+    def timestep(self, call: Call) -> Tensor:
+        """A recording's (1,), as the UNet reads it."""
+        own = self.refresh.timestep
+        # Fractional, also where the sampler itself counts in whole timesteps.
+        if own is None:
+            return call.timesteps[:1]
+        return torch.full((1,), own, device=call.timesteps.device)
+
+    def drop(self) -> None:
+        """Lets go of the tokens."""
+        self.tokens = {}
+
+    def close(self) -> None:
+        """Lets go of everything."""
+        self.drop()
+        self.runner.close()
+
+    def _recorded(
+        self,
+        call: Call,
+        tokens: Tokens,
+        level: float,
+        timestep: float | None,
+        identity: Hashable | None,
+    ) -> None:
+        self._count("recorded")
+        self.own.bytes = max(self.own.bytes, nbytes(tokens))
+        key = self._key(call, level, timestep, identity)
+        if self._replay is not None and key is not None:
+            self._replay.bank.keep(key, tokens, self.refresh.recordings(self.expected))
+
+    def _count(self, what: str) -> None:
+        self.report.count(self.own, what)
+
+    def _key(
+        self, call: Call, level: float, timestep: float | None, identity: Hashable | None
+    ) -> Key | None:
         """Under what a recording at a level is kept; None if nothing says what it holds."""
-        if self._replay is None or not self._keeps:
-            return None
-        identity = self._replay.identity()
         if identity is None:
             return None
         if timestep is None:
             # Hosts may round it, so that the level alone does not tell.
             timestep = float(call.timesteps[0])
-        series = (identity, self.runner.digest(), call.x.device, self.state.dtype)
+        series = (identity, self.runner.digest(), call.x.device, call.x.dtype)
         return Key(series, (level, timestep))

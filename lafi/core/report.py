@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+
+from .tokens import Tokens, nbytes
 
 
 class Stopwatch:
@@ -43,9 +45,22 @@ class Stopwatch:
 
 
 @dataclass
+class ReferenceReport:
+    """What one reference did in a pass; see `PassReport`."""
+
+    name: str
+    recorded: int = 0
+    fused: int = 0
+    replayed: int = 0
+    reused: int = 0
+    bytes: int = 0
+    """Size of its largest recording."""
+
+
+@dataclass
 class PassReport:
-    """One pass. An evaluation is skipped (outside the window) or injected, with tokens that were
-    recorded, replayed from the bank or reused from the evaluation before."""
+    """One pass. An evaluation is skipped (outside the window) or injected, with tokens of each
+    reference that were recorded, replayed from the bank or reused from the evaluation before."""
 
     name: str
     sites: list[str] = field(default_factory=list)
@@ -61,7 +76,19 @@ class PassReport:
     """How often injection went on or off; 2 for a window that ends inside the run."""
     reference_seconds: float = 0.0
     reference_bytes: int = 0
-    """Size of the largest recording."""
+    """Size of each reference's largest recording, together."""
     peak_bytes: int = 0
     """Memory that the reference stream added at its worst, as far as that was a new peak of the
     process; else, and on a CPU, what it holds."""
+    references: list[ReferenceReport] = field(default_factory=list)
+    """Each one by itself; what is recorded, fused, replayed and reused here is of all together."""
+
+    def count(self, reference: ReferenceReport, what: str) -> None:
+        """One more of a reference."""
+        for each in (self, reference):
+            setattr(each, what, getattr(each, what) + 1)
+
+    def hold(self, recordings: Iterable[Tokens]) -> None:
+        """Takes note of what is held at a time."""
+        self.reference_bytes = sum(each.bytes for each in self.references)
+        self.peak_bytes = max(self.peak_bytes, sum(map(nbytes, recordings)))

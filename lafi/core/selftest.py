@@ -23,6 +23,7 @@ from .report import PassReport
 from .schedule import Window
 from .session import Session
 from .sites import DECODER, choose_sites, find_sites
+from .source import Source
 from .stream import scale_input
 
 # Relative to the spread of the plain answer; half precision rounds at about 1e-3.
@@ -119,18 +120,24 @@ class SelfTest:
         x: Tensor | None = None,
         reference: Reference | None = None,
         replay: Replay | None = None,
+        strength: float = 1.0,
     ) -> Tensor:
         x = self.x if x is None else x
-        with self._session(plan or self._plan(), reference, replay) as session:
+        with self._session(plan or self._plan(), reference, replay, strength) as session:
             # The first evaluation is the whole path of an inversion.
             session.begin(0, 4, self.sigma, lambda rows, _: [True] * rows)
             return self._call(x)
 
     def _session(
-        self, plan: Plan, reference: Reference | None = None, replay: Replay | None = None
+        self,
+        plan: Plan,
+        reference: Reference | None = None,
+        replay: Replay | None = None,
+        strength: float = 1.0,
     ) -> Session:
         report = PassReport("self-test")
-        return Session(self.unet, reference or self.reference, plan, self._forward, report, replay)
+        source = Source(reference or self.reference, strength)
+        return Session(self.unet, [source], plan, self._forward, report, replay)
 
     def _plan(self, **changes: Any) -> Plan:
         return replace(Plan(self.all, Window(0, 100), stream=self.stream), **changes)
@@ -224,7 +231,7 @@ class SelfTest:
             self._call(self.x)
             row = scale_input(session.reference_latent(), self.sigma)
         x = torch.cat([row, self.x[1:]])
-        strong = self._injected(self._plan(strength=1e4), x)
+        strong = self._injected(x=x, strength=1e4)
         return self._check(5, "strength to infinity replaces", strong[:1], self._call(x)[:1])
 
     def _alone(self) -> Check:

@@ -1,28 +1,29 @@
 """One pass of sampling: off, record, inject. The only state machine.
 
 The host says before each model evaluation where the run stands (`begin`); the UNet's own hooks do
-the rest. In the first UNet call of an evaluation the reference stream's row goes through the same
-UNet at the same noise level and its tokens are recorded; then the target's rows go through and see
-them. Further UNet calls of the same evaluation (split batches) use the same recording.
+the rest. In the first UNet call of an evaluation the references' rows go through the same UNet at
+the same noise level and their tokens are recorded; then the target's rows go through and see them.
+Further UNet calls of the same evaluation (split batches) use the same recordings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from .attention import Rows
 from .batching import Call
-from .hooks import Mode, PassState, SiteHook
+from .hooks import SiteHook
+from .injection import inject
 from .plan import Plan
-from .recorder import Recorder
-from .reference import Reference, ReferenceRunner, UNetForward
+from .reference import UNetForward
+from .references import References
 from .replay.key import Replay
 from .report import PassReport
 from .schedule import POSITIONS, AdaptiveProgress
+from .source import Source
+from .state import PassState
 
 # (number of rows, kwargs of the UNet call) -> for each row whether it is a cond row
 RowKinds = Callable[[int, dict[str, Any]], list[bool]]
@@ -33,7 +34,7 @@ class Session:
 
     Args:
         unet: the UNet that samples.
-        reference: the reference stream's material.
+        sources: what is seen; one of strength 0 is left out.
         plan: what to do.
         forward: the UNet without hooks.
         report: counts what happens.
@@ -43,28 +44,23 @@ class Session:
     def __init__(
         self,
         unet: nn.Module,
-        reference: Reference,
+        sources: Sequence[Source],
         plan: Plan,
         forward: UNetForward,
         report: PassReport,
         replay: Replay | None = None,
     ) -> None:
-        self.unet, self.reference, self.plan = unet, reference, plan
+        self.unet, self.plan = unet, plan
         self.report = report
-        self._state = PassState(
-            strength=plan.strength,
-            select=reference.mask,
-            context_hook=plan.context_hook,
-            upcast=plan.upcast,
-            keep_inputs=replay is not None,
-        )
-        self._runner = ReferenceRunner(unet, reference, plan.stream, forward, plan.progress)
-        self._recorder = Recorder(unet, self._runner, plan, self._state, report, replay)
+        self._touched: set[str] = set()  # sites that really injected in this evaluation
+        self._state = PassState(plan.context_hook, plan.upcast, self._touched.add)
+        self._references = References(unet, sources, plan, forward, self._state, report, replay)
         self._handles: list[Any] = []
         self._row_kinds: RowKinds = _all_positive
         self._ready = False
         self._counted = False
-        self._progress = AdaptiveProgress(reference.schedule.log_sigmas[0])
+        schedule = self._references.sources[0].reference.schedule
+        self._progress = AdaptiveProgress(schedule.log_sigmas[0])
 
     def begin(
         self, index: int, total: int, sigma: float, row_kinds: RowKinds, adaptive: bool = False
@@ -82,32 +78,31 @@ class Session:
             LafiError: `empty_window`, at the start of a run that would never inject.
         """
         self._row_kinds = row_kinds
-        self._runner.announce(sigma, total)
         self._ready = self._counted = False
-        self._state.touched.clear()
+        self._touched.clear()
         position = index
         if adaptive:
             position, total = self._progress.position(sigma), POSITIONS
         window = self.plan.window
-        if not self.report.evaluations:
-            self._recorder.expected = window.require(total)
+        expected = None if self.report.evaluations else window.require(total)
         self.report.evaluations += 1
-        self._recorder.begin(index, position, sigma, total, adaptive)
+        self._references.begin(index, position, sigma, total, adaptive, expected)
         if window.contains(position, total):
             self._install()
         else:
             self._remove()
             self.report.skipped += 1
 
-    def reference_latent(self) -> Tensor:
-        """The reference stream's latent (1, C, h, w) of a recording made in this evaluation, in
+    def reference_latent(self, source: int = 0) -> Tensor:
+        """A reference stream's latent (1, C, h, w) of a recording made in this evaluation, in
         variance-exploding form; known from the first UNet call on."""
-        return self._runner.latent(self._recorder.refresh.level)
+        recorder = self._references.recorders[source]
+        return recorder.runner.latent(recorder.refresh.level)
 
     def close(self) -> None:
         """Takes every hook and tensor away; safe at any time, any number of times."""
         self._remove()
-        self._recorder.close()
+        self._references.close()
         self._row_kinds = _all_positive
 
     def __enter__(self) -> Session:
@@ -122,10 +117,11 @@ class Session:
         if self._handles:
             return
         self.report.switched += 1
+        measures = self._references.measures
         self._handles = [
             self.unet.register_forward_pre_hook(self._before_call, with_kwargs=True),
             self.unet.register_forward_hook(self._after_call, with_kwargs=True, always_call=True),
-            *(SiteHook(site, self._state) for site in self.plan.sites),
+            *(SiteHook(site, self._state, measures) for site in self.plan.sites),
         ]
 
     def _remove(self) -> None:
@@ -133,57 +129,45 @@ class Session:
         for handle in self._handles:
             handle.remove()
         self._handles = []
-        self._state.mode = Mode.OFF
-        self._state.rows = None
-        self._recorder.drop()
+        self._state.set()
+        self._references.drop()
 
     def _before_call(
         self, unet: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        state, call = self._state, Call(args, kwargs)
-        state.mode = Mode.OFF
-        state.dtype = call.x.dtype
-        sees = self._weigh(call)
+        state, references, call = self._state, self._references, Call(args, kwargs)
+        state.set()
+        kinds = self._kinds(call)
         first, self._ready = not self._ready, True
         if first:
-            extended = self._recorder.bring(call, alone=not sees)
+            # Not as one row more where rows differ in what they see: its own must see plain.
+            mixes = all(each.plain for each in references.sources) and all(kinds)
+            extended = references.bring(call, mixes)
+            self._touched.clear()  # trials may have injected
             if extended is not None:
+                one_batch = references.one_batch
+                state.set(one_batch.recording, one_batch.injection(extended))
                 return extended.args, extended.kwargs
-        if state.tokens and sees:
-            state.mode = Mode.INJECT
+        offers = references.offers()
+        if offers:
+            state.set(None, inject(kinds, offers, self.plan.fidelity, call.x.device))
         return None
 
-    def _weigh(self, call: Call) -> bool:
-        """Sets which rows of a call see the reference, and how much; whether any does."""
-        state, plan = self._state, self.plan
-        state.rows, state.strength = None, plan.strength
-        kinds = self._kinds(call) if plan.fidelity else [True]
-        if all(kinds):
-            return True
-        if plan.fidelity == 1:
-            state.rows = Rows.of(kinds, call.x.device) if any(kinds) else None
-            return any(kinds)
-        weights = [plan.strength * (1 if kind else 1 - plan.fidelity) for kind in kinds]
-        if any(kinds):
-            state.strength = torch.tensor(weights, device=call.x.device).view(-1, 1, 1)
-        else:
-            state.strength = weights[0]
-        return True
-
     def _kinds(self, call: Call) -> list[bool]:
-        return self._row_kinds(call.x.shape[0], call.kwargs)
+        rows = call.x.shape[0]
+        return self._row_kinds(rows, call.kwargs) if self.plan.fidelity else [True] * rows
 
     def _after_call(
         self, unet: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor | None
     ) -> Tensor | None:
-        self._state.mode = Mode.OFF
+        self._state.set()
         if output is not None:
             self._count()
-        return self._recorder.finish(Call(args, kwargs), output)
+        return self._references.finish(Call(args, kwargs), output)
 
     def _count(self) -> None:
         """Counts an evaluation once, when a first site has injected in it."""
-        touched, report = self._state.touched, self.report
+        touched, report = self._touched, self.report
         if not touched or self._counted:
             return
         self._counted = True

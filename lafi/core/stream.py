@@ -9,6 +9,7 @@ timestep samplers, eps- and v-prediction and zero terminal SNR are one case.
 from __future__ import annotations
 
 import bisect
+import copy
 import itertools
 import math
 from collections.abc import Callable
@@ -124,8 +125,8 @@ class InversionStream:
     between two of the path's points are read by linear interpolation.
 
     Args:
-        z0: (1, C, h, w) the reference.
-        denoise: the model with the reference's conditioning.
+        z0: (K, C, h, w) the reference, or several at once.
+        denoise: the model with their conditioning.
         levels: rising noise levels of the path.
         passing: the same, asked for the path's own latent at every level, the last one too; what
             a recording at that level needs.
@@ -153,6 +154,18 @@ class InversionStream:
                 clean = passing(x, sigma)
             elif level < levels[-1]:
                 clean = denoise(x, sigma)
+
+    def split(self) -> list[InversionStream]:
+        """Each row's path by itself."""
+        if len(self.z0) == 1:
+            return [self]
+        return [self._of(row) for row in range(len(self.z0))]
+
+    def _of(self, row: int) -> InversionStream:
+        one = copy.copy(self)
+        one.z0 = self.z0[row : row + 1]
+        one.directions = [each[row : row + 1].clone() for each in self.directions]
+        return one
 
     def latent(self, sigma: float) -> Tensor:
         high = min(max(bisect.bisect_left(self.levels, sigma), 1), len(self.levels) - 1)

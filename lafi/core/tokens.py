@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass
@@ -38,12 +38,21 @@ class SiteTokens:
             {which: changed[id(t)] for which, t in self.outputs.items()},
         )
 
-    def receive(self) -> None:
-        """Waits until they have arrived."""
+    def projected(self, which: str, module: nn.Module, like: Tensor) -> Tensor:
+        """Keys or values (1, M, D), by `module` where they were not recorded; they must have
+        arrived before anything else reads them."""
         if self.arrival is not None:
             self.arrival()
             self.arrival = None
+        if which not in self.outputs:
+            self.outputs[which] = module(self.inputs[which].to(like))
+        return self.outputs[which]
 
 
 # The reference in each site, by the site's name.
 Tokens = dict[str, SiteTokens]
+
+
+def nbytes(tokens: Tokens) -> int:
+    """Bytes of all sites."""
+    return sum(each.nbytes() for each in tokens.values())

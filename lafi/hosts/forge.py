@@ -171,7 +171,8 @@ class ForgeHost(WebUIHost):
 def forge_forward(
     unet: nn.Module, x: Tensor, timesteps: Tensor, conditioning: Conditioning, kwargs: dict
 ) -> Tensor:
-    """The UNet class's own forward for one cond row: no control, no patches of attention."""
+    """The UNet class's own forward for cond rows: no control, no patches of attention."""
+    rows = x.shape[0]
     target = kwargs.get("transformer_options", {})
     patches = {
         name: value for name, value in target.get("patches", {}).items() if name in BLOCK_PATCHES
@@ -179,10 +180,10 @@ def forge_forward(
     options = {name: value for name, value in target.items() if name != "patches_replace"} | {
         "patches": patches,
         "cond_or_uncond": [0],
-        "cond_mark": torch.zeros(1, device=x.device),
-        "cond_indices": [0],
+        "cond_mark": torch.zeros(rows, device=x.device),
+        "cond_indices": list(range(rows)),
         "uncond_indices": [],
-        "sigmas": target["sigmas"][:1],
+        "sigmas": target["sigmas"][:1].expand(rows),
     }
     extra = {} if conditioning.vector is None else {"y": conditioning.vector.to(x)}
     with without_hypertile(modules_below(unet)):

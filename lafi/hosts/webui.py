@@ -157,7 +157,7 @@ def unhooked_forward(
     if conditioning.vector is not None:
         extra["y"] = conditioning.vector.to(x)
     elif kwargs.get("y") is not None:
-        extra["y"] = kwargs["y"][:1]
+        extra["y"] = kwargs["y"][:1].expand(x.shape[0], -1)
     with without_hypertile(modules_below(unet)):
         # Token merging reads the first positional argument.
         return type(unet).forward(unet, x, timesteps, context=conditioning.context.to(x), **extra)

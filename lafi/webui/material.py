@@ -97,7 +97,6 @@ class Material:
         return Plan(
             sites,
             Window(settings.start, settings.cutoff),
-            settings.strength,
             settings.stream,
             fidelity=settings.fidelity,
             refresh=settings.refresh,

@@ -21,6 +21,7 @@ from modules.sd_samplers_common import InterruptedException
 from ..core.report import PassReport
 from ..core.session import Session
 from ..core.sites import Site, choose_sites, describe_sites, find_sites
+from ..core.source import Source
 from ..errors import LafiError, invalid
 from ..hosts import find_host
 from ..hosts.base import Host
@@ -224,8 +225,9 @@ class Run:
         self.host_name, self.family = host.name, host.family()
         self.description = describe_sites(sites, chosen)
         plan = self.material.plan(host, chosen)
+        sources = [Source(reference, self.settings.strength, name=self.material.picture.hash)]
         self._session = self._resources.enter_context(
-            Session(unet, reference, plan, host.forward(), self.passes[-1], kept.replay(host))
+            Session(unet, sources, plan, host.forward(), self.passes[-1], kept.replay(host))
         )
         self._model_key = key
         if self.sampling:

@@ -23,6 +23,7 @@ from lafi.core.replay.key import Replay
 from lafi.core.report import PassReport
 from lafi.core.session import RowKinds, Session
 from lafi.core.sites import Site, choose_sites, find_sites
+from lafi.core.source import Source
 from lafi.core.stream import NoiseSchedule, scale_input
 from lafi.hosts.identity import Weights
 
@@ -126,21 +127,27 @@ class Case:
 
     def session(
         self,
-        reference: Reference,
+        reference: Reference | list[Source],
         depth: float = 100,
         layers: str = "decoder",
         replay: Replay | None = None,
+        strength: float = 1.0,
         **plan: Any,
     ) -> Session:
-        """A session that injects where `depth` and `layers` say, if `plan` does not."""
+        """A session that injects where `depth` and `layers` say, if `plan` does not.
+
+        Args:
+            strength: of a single reference.
+        """
         plan.setdefault("sites", choose_sites(self.sites, depth, layers))
         report = PassReport("first")
-        return Session(self.unet, reference, Plan(**plan), unhooked_forward, report, replay)
+        sources = reference if isinstance(reference, list) else [Source(reference, strength)]
+        return Session(self.unet, sources, Plan(**plan), unhooked_forward, report, replay)
 
     def injected(
         self,
         target: Target,
-        reference: Reference,
+        reference: Reference | list[Source],
         row_kinds: RowKinds = cond_rows_first,
         probe: Probe | None = None,
         **plan: Any,

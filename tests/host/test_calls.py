@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lab.host.embedded import cond_rows_first
-from lafi.core.attention import Rows, weighted_attention
+from lafi.core.attention import Extra, Part, Projected, attend
+from lafi.core.injection import Seen, inject
 from lafi.core.mask import TokenMask
 from lafi.core.replay.bank import Bank
 from lafi.core.replay.key import Replay
@@ -70,12 +71,14 @@ def test_chosen_rows_never_wait(sd1: Case, kinds: list[bool], strength: float) -
 
 
 def test_rows_side_by_side_are_slices_and_others_are_indices() -> None:
-    split = Rows.of(KINDS["cond last"], torch.device("cpu"))
-    assert (split.inject, split.others) == (slice(2, 4), slice(0, 2))
-    mixed = Rows.of(KINDS["tiles"], torch.device("cpu"))
-    assert isinstance(mixed.inject, Tensor)
-    assert mixed.inject.tolist() == [1, 3]
-    merged = mixed.merge(torch.tensor([[1.0], [3.0]]), torch.tensor([[0.0], [2.0]]))
+    split = inject(KINDS["cond last"], [Seen({})], 1, torch.device("cpu"))
+    assert split is not None
+    assert (split.sights[0].rows, split.others) == (slice(2, 4), slice(0, 2))
+    mixed = inject(KINDS["tiles"], [Seen({})], 1, torch.device("cpu"))
+    assert mixed is not None
+    assert isinstance(mixed.sights[0].rows, Tensor)
+    assert mixed.sights[0].rows.tolist() == [1, 3]
+    merged = mixed.merge([torch.tensor([[1.0], [3.0]])], torch.tensor([[0.0], [2.0]]))
     assert merged.flatten().tolist() == [0, 1, 2, 3]
 
 
@@ -95,30 +98,22 @@ def test_a_call_without_cond_rows_stays_plain(sd1: Case, fused: bool) -> None:
 # ---- attention --------------------------------------------------------------------------------
 
 
-class Attention(nn.Module):
-    """One head whose projections pass everything on."""
-
-    heads = 1
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.to_q = self.to_out = nn.Identity()
-        self.to_k = self.to_v = Appending()
-
-
-class Appending(nn.Module):
-    """A projection with the reference's token behind it."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([x, torch.full_like(x[:, :1], 0.25)], 1)
+def weighted(
+    x: Tensor, value: Tensor | None = None, strength: float = 2, upcast: bool = False
+) -> Tensor:
+    """One head whose projections pass everything on, and one token of a reference."""
+    values = x if value is None else value
+    token = torch.full_like(x[:, :1], 0.25)
+    own, extra = Projected(x, x, values), Extra(token, token, strength)
+    return attend(own, 1, [Part(None, [extra])], upcast)
 
 
 def test_upcast_holds_where_the_host_autocasts() -> None:
     x = torch.randn(1, 5, 8, generator=torch.Generator().manual_seed(0))
-    precise = weighted_attention(Attention(), x, strength=2)
+    precise = weighted(x)
     with torch.autocast("cpu", torch.bfloat16):
-        rounded = weighted_attention(Attention(), x, strength=2)
-        upcast = weighted_attention(Attention(), x, strength=2, upcast=True)
+        rounded = weighted(x)
+        upcast = weighted(x, upcast=True)
     assert torch.equal(upcast, precise)
     assert not torch.equal(rounded, precise)
 
@@ -126,13 +121,13 @@ def test_upcast_holds_where_the_host_autocasts() -> None:
 def test_values_of_their_own() -> None:
     x = torch.randn(1, 5, 8, generator=torch.Generator().manual_seed(0))
     value = torch.randn(1, 5, 8, generator=torch.Generator().manual_seed(1))
-    attention = Attention()
-    answer = weighted_attention(attention, x, x, value, strength=3)
-    keys, values = attention.to_k(x), attention.to_v(value)
+    answer = weighted(x, value, 3)
+    token = torch.full_like(x[:, :1], 0.25)
+    keys, values = torch.cat([x, token], 1), torch.cat([value, token], 1)
     logits = x @ keys.transpose(1, 2) / math.sqrt(8)
     logits[..., -1] += math.log(3)
     torch.testing.assert_close(answer, torch.softmax(logits, -1) @ values)
-    assert not torch.allclose(answer, weighted_attention(attention, x, x, strength=3))
+    assert not torch.allclose(answer, weighted(x, strength=3))
 
 
 # ---- tiles ------------------------------------------------------------------------------------
@@ -234,7 +229,7 @@ def test_a_site_that_was_not_recorded_is_refused_whatever_the_strength(
     with sd1.session(sd1.reference(), refresh=2, **plan) as session:
         session.begin(0, 4, 2.0, cond_rows_first)
         sd1.plain(target)
-        del session._state.tokens[sd1.sites[-1].name]
+        del session._references.recorders[0].tokens[sd1.sites[-1].name]
         session.begin(1, 4, 2.0, cond_rows_first)
         with pytest.raises(LafiError, match=r"attn1") as caught:
             sd1.plain(target)
@@ -309,7 +304,8 @@ def test_the_rounded_timestep_is_part_of_the_key(sd1: Case) -> None:
 
 def test_a_session_holds_none_of_the_models_weights(sd1: Case) -> None:
     with sd1.session(sd1.reference(), replay=Replay(Bank(), lambda: "")) as session:
-        held = [*vars(session).values(), *vars(session._recorder).values()]
+        held = [*vars(session).values(), *vars(session._references).values()]
+        held += vars(session._references.recorders[0]).values()
         parameters = set(map(id, sd1.unet.parameters()))
         for each in held:
             parts = each if isinstance(each, list | tuple | set) else [each]

@@ -32,7 +32,7 @@ def run(case: Case, bank: Bank | None, calls: list[float] | None = None, **plan:
         return unet.forward(x, timesteps, context=conditioning.context.to(x), **extra)
 
     session = case.session(case.reference(), replay=replay, **plan)
-    session._runner._forward = forward
+    session._references._network._forward = forward
     with session:
         for index, sigma in enumerate(LEVELS):
             session.begin(index, TOTAL, sigma, cond_rows_first)
@@ -93,7 +93,8 @@ def test_few_evaluations_each_have_their_own(sd1: Case) -> None:
             level = SCHEDULE.sigma(999 * (1 - index / 4))
             session.begin(index, 4, level, cond_rows_first)
             if index < 3:
-                assert session._recorder.refresh.level == pytest.approx(level, rel=1e-6)
+                [recorder] = session._references.recorders
+                assert recorder.refresh.level == pytest.approx(level, rel=1e-6)
 
 
 def test_the_path_is_the_models_own(sd1: Case) -> None:
@@ -103,7 +104,7 @@ def test_the_path_is_the_models_own(sd1: Case) -> None:
     with session:
         session.begin(0, TOTAL, LEVELS[0], cond_rows_first)
         sd1.plain(sd1.target(2, LEVELS[0]))
-        runner = session._runner
+        runner = session._references.recorders[0].runner
         low, high = runner.levels[1:3]
         x = runner.latent(low)
         timestep = torch.full((1,), SCHEDULE.timestep(low))

@@ -153,7 +153,7 @@ def test_one_batch_keeps_the_reference_row_alone(sd1: Case) -> None:
     with sd1.session(sd1.reference(), fused=True) as session:
         session.begin(0, 1, 2.0, cond_rows_first)
         sd1.plain(sd1.target(8))
-        tokens = session._state.tokens.values()
+        tokens = session._references.recorders[0].tokens.values()
         held = [t for each in tokens for t in each.outputs.values()]
     assert held
     for each in held:
@@ -200,4 +200,4 @@ def test_the_denoise_stream_is_recorded_where_it_is(sd1: Case) -> None:
         for index, sigma in enumerate((2.0, 1.0, 0.5)):
             session.begin(index, 10, sigma, cond_rows_first)
             sd1.plain(sd1.target(2, sigma))
-            assert session._recorder.refresh.level == sigma
+            assert session._references.recorders[0].refresh.level == sigma

@@ -1,0 +1,49 @@
+"""What all sites of a pass read while calls go through them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from .attention import ContextHook
+from .grouping import Groups
+from .injection import Injection
+from .recording import Recording
+
+
+@dataclass
+class PassState:
+    """Of one pass. The session alone writes it, from call to call; sites read it.
+
+    Attributes:
+        context_hook: the host's own treatment of a context before the projections.
+        upcast: compute weighted attention in float32.
+        injected: told the name of a site that injects.
+        groups: of queries that see the same, where sources have regions.
+        recording: takes what passes; None to take nothing.
+        injection: what the call's rows see; None for nothing.
+    """
+
+    context_hook: ContextHook | None = None
+    upcast: bool = False
+    injected: Callable[[str], None] = field(default=lambda site: None)
+    groups: Groups = field(default_factory=Groups)
+    recording: Recording | None = None
+    injection: Injection | None = None
+
+    def set(self, recording: Recording | None = None, injection: Injection | None = None) -> None:
+        """What the next call does; nothing, if nothing is given."""
+        self.recording, self.injection = recording, injection
+
+    @contextmanager
+    def during(
+        self, recording: Recording | None = None, injection: Injection | None = None
+    ) -> Iterator[None]:
+        """The same for a while."""
+        before = self.recording, self.injection
+        self.set(recording, injection)
+        try:
+            yield
+        finally:
+            self.set(*before)
