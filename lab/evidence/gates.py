@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lafi.core.injection import Row
 from lafi.core.plan import Plan
 from lafi.core.reference import Conditioning, Reference
 from lafi.core.report import PassReport
@@ -122,7 +123,7 @@ def _forced(model: PixelModel, target: Picture, reference: Picture | None, time:
     plan = Plan(choose_sites(find_sites(model.unet), 100), Window(0, 100))
     report = PassReport("first")
     with Session(model.unet, [Source(stream)], plan, unhooked_forward, report) as session:
-        session.begin(0, 1, schedule.sigma(time), lambda rows, kwargs: [True] * rows)
+        session.begin(0, 1, schedule.sigma(time), lambda rows, kwargs: [Row(True)] * rows)
         return _loss(model, [target], [caption(target)], time)
 
 

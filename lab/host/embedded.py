@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from lafi.core.injection import Row
 from lafi.core.mask import TokenMask
 from lafi.core.plan import Plan
 from lafi.core.reference import Conditioning, Reference
@@ -61,9 +62,10 @@ def unhooked_forward(
     return unet.forward(x, timesteps, context=conditioning.context.to(x), **extra)
 
 
-def cond_rows_first(rows: int, kwargs: dict) -> list[bool]:
-    """The layout of a call with CFG: as many cond rows, then as many uncond rows."""
-    return [row < rows // 2 for row in range(rows)]
+def cond_rows_first(rows: int, kwargs: dict) -> list[Row]:
+    """The layout of a call with CFG: each picture's cond row, then each one's uncond row."""
+    pictures = max(rows // 2, 1)
+    return [Row(row < rows // 2, row % pictures) for row in range(rows)]
 
 
 class CFGDenoiser(nn.Module):

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..regions import Region
 from .tokens import Tokens
+
+
+class Row(NamedTuple):
+    """One row of a call of the UNet.
+
+    Attributes:
+        cond: whether it is a cond row.
+        picture: whose row it is, in its batch.
+        part: which of the picture's rows of its kind: the tile, the part of a prompt with AND.
+    """
+
+    cond: bool
+    picture: int = 0
+    part: Hashable = 0
+
 
 # Some rows of a batch. Slices where they stand side by side (a view, no copy), else index tensors
 # on the batch's own device: a mask of booleans would make a GPU wait for the CPU whenever used.
@@ -102,26 +117,47 @@ def take_rows(kwargs: dict[str, Any], rows: Rows, batch: int) -> dict[str, Any]:
 
 
 def inject(
-    kinds: Sequence[bool], offers: Sequence[Seen], fidelity: float, device: torch.device
+    rows: Sequence[Row], offers: Sequence[Seen], fidelity: float, device: torch.device
 ) -> Injection | None:
     """What the rows of a call see of some sources; None if no row sees any.
 
     Args:
-        kinds: for each row whether it is a cond row.
         offers: the sources as the cond rows see them.
         fidelity: see `Plan`.
     """
-    count = len(kinds)
-    cond, uncond = ([row for row, kind in enumerate(kinds) if kind is each]
+    cond, uncond = ([number for number, row in enumerate(rows) if row.cond is each]
                     for each in (True, False))  # fmt: skip
     if fidelity == 1 and uncond:
         if not cond:
             return None
         sight = Sight(rows_at(cond, device), tuple(offers))
-        return Injection(count, (sight,), rows_at(uncond, device))
-    shares = [1 if kind else 1 - fidelity for kind in kinds]
+        return Injection(len(rows), (sight,), rows_at(uncond, device))
+    shares = [1 if row.cond else 1 - fidelity for row in rows]
     seen = (replace(each, weight=_weight(each.weight, shares, device)) for each in offers)
-    return Injection(count, (Sight(None, tuple(seen)),))
+    return Injection(len(rows), (Sight(None, tuple(seen)),))
+
+
+def inject_each(
+    offers: Sequence[Sequence[Seen]], device: torch.device, whole: bool
+) -> Injection | None:
+    """The same where rows see different tokens.
+
+    Args:
+        offers: what each row sees.
+        whole: let the layer answer for all rows: what it gives those that see nothing is then
+            bit-equal to a plain call's, since no kernel meets another number of rows.
+    """
+    found: dict[Hashable, list[int]] = {}
+    for number, seen in enumerate(offers):
+        found.setdefault(tuple((id(each.tokens), each.weight) for each in seen), []).append(number)
+    others = found.pop((), [])
+    if not found:
+        return None
+    sights = tuple(
+        Sight(rows_at(numbers, device), tuple(offers[numbers[0]])) for numbers in found.values()
+    )
+    left = range(len(offers)) if whole else others
+    return Injection(len(offers), sights, rows_at(left, device) if left else None)
 
 
 def _weight(

@@ -44,6 +44,10 @@ class Plan:
     upcast: bool = False
     progress: Callable[[int, int], None] = lambda done, total: None
 
+    def share(self, cond: bool) -> float:
+        """How much of a source's strength a row sees."""
+        return 1 if cond else 1 - self.fidelity
+
     def estimate(self, unet: nn.Module, height: int, width: int) -> int:
         """Bytes of the reference's keys and values at a latent size; no mask assumed."""
         # Not by name: other extensions wrap whole blocks.

@@ -81,7 +81,7 @@ class Recorder:
         if every:
             return Refresh(every, schedule)
         if self.runner.kind == "inversion":
-            nodes = Nodes(self.plan.window.groups(total, RECORDINGS), schedule, sigma)
+            nodes = Nodes(self.plan.window.middles(total, RECORDINGS), schedule, sigma)
             self.runner.levels = nodes.levels
             return nodes
         if adaptive or not self.runner.repeatable:

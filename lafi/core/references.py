@@ -21,7 +21,7 @@ from .one_batch import OneBatch
 from .plan import Plan
 from .recorder import Recorder
 from .recording import Recording, RecordingComplete
-from .reference import UNetForward
+from .reference import Reference, UNetForward
 from .refresh import Nodes
 from .replay.key import Replay
 from .report import PassReport, Stopwatch
@@ -65,11 +65,12 @@ class References:
             # A region that is the whole picture is none.
             replace(each, region=None) if each.region == Region() else each
             for each in sources
-            if each.strength > 0
+            if each.strength > 0 and isinstance(each.reference, Reference)
         )
         self.recorders = [
             Recorder(ReferenceRunner(each.reference, plan.stream), plan, report, each.name, replay)
             for each in self.sources
+            if isinstance(each.reference, Reference)
         ]
         self._network = Network(unet, forward, plan.progress)
         self.one_batch = OneBatch(unet, plan, state.during, self._separate)
@@ -86,7 +87,8 @@ class References:
     def measures(self) -> bool:
         """Whether sites must know their layer's height and width."""
         return any(
-            each.reference.mask is not None or each.region is not None for each in self.sources
+            each.runner.reference.mask is not None or source.region is not None
+            for each, source in zip(self.recorders, self.sources, strict=True)
         )
 
     def begin(
@@ -176,8 +178,8 @@ class References:
         check_sites(self.unet, self.plan.sites)
         self._met = True
         size = call.x.shape[-2:]
-        for source in self.sources:
-            if source.region is not None and source.reference.z0.shape[-2:] != size:
+        for each, source in zip(self.recorders, self.sources, strict=True):
+            if source.region is not None and each.runner.reference.z0.shape[-2:] != size:
                 raise LafiError(
                     "region_in_tiles",
                     f"the picture is made in tiles of {size[1]}x{size[0]} latent cells, and "

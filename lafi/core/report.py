@@ -71,6 +71,8 @@ class PassReport:
     replayed: int = 0
     reused: int = 0
     injected: int = 0
+    anchored: int = 0
+    """In how many evaluations the batch's first picture has left its tokens for the others."""
     skipped: int = 0
     switched: int = 0
     """How often injection went on or off; 2 for a window that ends inside the run."""

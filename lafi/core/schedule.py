@@ -54,13 +54,16 @@ class Window:
             )
         return count
 
-    def groups(self, total: int, count: int) -> list[float]:
-        """The evaluations within, of `total`, as `count` equal groups, or fewer: each group's
-        middle as a share of the run."""
+    def groups(self, total: int, count: int) -> list[list[int]]:
+        """The evaluations within, of `total`, as `count` equal groups, or fewer."""
         inside = [index for index in range(total) if self.contains(index, total)]
         count = min(count, len(inside))
         ends = [round(each * len(inside) / count) for each in range(count + 1)]
-        return [sum(inside[a:b]) / (b - a) / total for a, b in itertools.pairwise(ends)]
+        return [inside[a:b] for a, b in itertools.pairwise(ends)]
+
+    def middles(self, total: int, count: int) -> list[float]:
+        """Each group's middle as a share of the run."""
+        return [sum(each) / len(each) / total for each in self.groups(total, count)]
 
 
 def _boundary(percent: float, total: int) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .injection import Row
 from .mask import TokenMask
 from .plan import Plan
 from .reference import Conditioning, Reference, UNetForward
@@ -125,7 +126,7 @@ class SelfTest:
         x = self.x if x is None else x
         with self._session(plan or self._plan(), reference, replay, strength) as session:
             # The first evaluation is the whole path of an inversion.
-            session.begin(0, 4, self.sigma, lambda rows, _: [True] * rows)
+            session.begin(0, 4, self.sigma, lambda rows, _: [Row(True)] * rows)
             return self._call(x)
 
     def _session(
@@ -167,7 +168,7 @@ class SelfTest:
     def _self_reference(self) -> Check:
         """The reference's own row among the target's: its keys cancel in the softmax."""
         with self._session(self._plan()) as session:
-            session.begin(0, 4, self.sigma, lambda rows, _: [True] * rows)
+            session.begin(0, 4, self.sigma, lambda rows, _: [Row(True)] * rows)
             self._call(self.x)
             row = scale_input(session.reference_latent(), self.sigma)
         x = torch.cat([row, self.x[1:]])
@@ -227,7 +228,7 @@ class SelfTest:
         """An overwhelming strength on the reference's own latent leaves it alone, as replacing the
         keys by themselves does."""
         with self._session(self._plan()) as session:
-            session.begin(0, 4, self.sigma, lambda rows, _: [True] * rows)
+            session.begin(0, 4, self.sigma, lambda rows, _: [Row(True)] * rows)
             self._call(self.x)
             row = scale_input(session.reference_latent(), self.sigma)
         x = torch.cat([row, self.x[1:]])

@@ -9,13 +9,15 @@ Further UNet calls of the same evaluation (split batches) use the same recording
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 
 from .batching import Call
 from .hooks import SiteHook
-from .injection import inject
+from .injection import Row, Seen, inject, inject_each
+from .own import Anchor, Own
 from .plan import Plan
 from .reference import UNetForward
 from .references import References
@@ -25,8 +27,8 @@ from .schedule import POSITIONS, AdaptiveProgress
 from .source import Source
 from .state import PassState
 
-# (number of rows, kwargs of the UNet call) -> for each row whether it is a cond row
-RowKinds = Callable[[int, dict[str, Any]], list[bool]]
+# (number of rows, kwargs of the UNet call) -> what each row is
+RowKinds = Callable[[int, dict[str, Any]], list[Row]]
 
 
 class Session:
@@ -55,11 +57,19 @@ class Session:
         self._touched: set[str] = set()  # sites that really injected in this evaluation
         self._state = PassState(plan.context_hook, plan.upcast, self._touched.add)
         self._references = References(unet, sources, plan, forward, self._state, report, replay)
+        self._anchor = next(
+            (
+                Anchor(each.reference, each.strength, plan, report, each.name)
+                for each in sources
+                if isinstance(each.reference, Own) and each.strength > 0
+            ),
+            None,
+        )
         self._handles: list[Any] = []
         self._row_kinds: RowKinds = _all_positive
         self._ready = False
         self._counted = False
-        schedule = self._references.sources[0].reference.schedule
+        schedule = sources[0].reference.schedule
         self._progress = AdaptiveProgress(schedule.log_sigmas[0])
 
     def begin(
@@ -87,6 +97,8 @@ class Session:
         expected = None if self.report.evaluations else window.require(total)
         self.report.evaluations += 1
         self._references.begin(index, position, sigma, total, adaptive, expected)
+        if self._anchor is not None:
+            self._anchor.begin(index, total, adaptive)
         if window.contains(position, total):
             self._install()
         else:
@@ -131,31 +143,52 @@ class Session:
         self._handles = []
         self._state.set()
         self._references.drop()
+        if self._anchor is not None:
+            self._anchor.drop()
 
     def _before_call(
         self, unet: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         state, references, call = self._state, self._references, Call(args, kwargs)
         state.set()
-        kinds = self._kinds(call)
+        rows = self._rows(call)
         first, self._ready = not self._ready, True
         if first:
-            # Not as one row more where rows differ in what they see: its own must see plain.
-            mixes = all(each.plain for each in references.sources) and all(kinds)
-            extended = references.bring(call, mixes)
+            extended = references.bring(call, self._mixes(rows))
             self._touched.clear()  # trials may have injected
             if extended is not None:
                 one_batch = references.one_batch
                 state.set(one_batch.recording, one_batch.injection(extended))
                 return extended.args, extended.kwargs
-        offers = references.offers()
-        if offers:
-            state.set(None, inject(kinds, offers, self.plan.fidelity, call.x.device))
+        offers, device = references.offers(), call.x.device
+        if self._anchor is not None:
+            recording = self._anchor.record(rows, call)
+            each = [self._sees(self._anchor, row, offers, call) for row in rows]
+            state.set(recording, inject_each(each, device, whole=recording is not None))
+        elif offers:
+            state.set(None, inject(rows, offers, self.plan.fidelity, device))
         return None
 
-    def _kinds(self, call: Call) -> list[bool]:
-        rows = call.x.shape[0]
-        return self._row_kinds(rows, call.kwargs) if self.plan.fidelity else [True] * rows
+    def _mixes(self, rows: list[Row]) -> bool:
+        """Whether a reference may be one row more of a call: not where rows differ in what they
+        see, since its own must see plain attention."""
+        plain = all(each.plain for each in self._references.sources)
+        return self._anchor is None and plain and all(row.cond for row in rows)
+
+    def _sees(self, anchor: Anchor, row: Row, offers: list[Seen], call: Call) -> list[Seen]:
+        """What a row sees where the batch has a reference in itself."""
+        share = self.plan.share(row.cond)
+        if not share:
+            return []
+        own = anchor.seen(row, call)
+        seen = offers if own is None else [*offers, own]
+        return [replace(each, weight=each.weight * share) for each in seen]
+
+    def _rows(self, call: Call) -> list[Row]:
+        count = call.x.shape[0]
+        if self.plan.fidelity or self._anchor is not None:
+            return self._row_kinds(count, call.kwargs)
+        return _all_positive(count, call.kwargs)
 
     def _after_call(
         self, unet: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor | None
@@ -163,6 +196,8 @@ class Session:
         self._state.set()
         if output is not None:
             self._count()
+        if self._anchor is not None:
+            self._anchor.finish(done=output is not None)
         return self._references.finish(Call(args, kwargs), output)
 
     def _count(self) -> None:
@@ -176,5 +211,5 @@ class Session:
             report.sites = [each.name for each in self.plan.sites if each.name in touched]
 
 
-def _all_positive(rows: int, kwargs: dict[str, Any]) -> list[bool]:
-    return [True] * rows
+def _all_positive(rows: int, kwargs: dict[str, Any]) -> list[Row]:
+    return [Row(True)] * rows

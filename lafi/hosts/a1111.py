@@ -13,6 +13,7 @@ from modules import devices, launch_utils, sd_hijack, sd_unet, shared
 from modules.hypernetworks import hypernetwork
 from torch import Tensor, nn
 
+from ..core.injection import Row
 from ..core.reference import Conditioning
 from ..core.session import RowKinds
 from ..core.stream import NoiseSchedule
@@ -73,7 +74,12 @@ class A1111Host(WebUIHost):
 
     def row_kinds(self, params: Any) -> RowKinds:
         conds, total = params.text_cond.shape[0], params.x.shape[0]
-        rows = _EvaluationRows([row < conds for row in range(total)])
+        pictures = total - conds or conds
+        parts = _parts(params.denoiser, conds, pictures)
+        cond = [Row(True, picture, part) for picture in range(pictures)
+                for part in range(parts[picture])]  # fmt: skip
+        uncond = [Row(False, picture) for picture in range(total - conds)]
+        rows = _EvaluationRows(cond + uncond)
         rows.follow(params.denoiser.inner_model)
         return rows
 
@@ -125,18 +131,22 @@ class A1111Host(WebUIHost):
 
 
 class _EvaluationRows:
-    """Cond and uncond rows of one evaluation: cond rows of all pictures first, then uncond rows,
-    made in one call of the denoiser or in several. Each of them may be made in tiles, which have
-    all of its rows once more.
+    """The rows of one evaluation: cond rows of all pictures first, as many for each as its prompt
+    has parts, then uncond rows, made in one call of the denoiser or in several. Each of them may be
+    made in tiles, which have all of its rows once more.
     """
 
-    def __init__(self, kinds: list[bool]) -> None:
-        self._kinds = kinds
-        self._part, self._begun, self._seen = kinds, 0, 0
+    def __init__(self, rows: list[Row]) -> None:
+        self._rows = rows
+        self._part, self._begun, self._seen = rows, 0, 0
 
-    def __call__(self, rows: int, kwargs: dict) -> list[bool]:
+    def __call__(self, rows: int, kwargs: dict) -> list[Row]:
         first, self._seen = self._seen, self._seen + rows
-        return [self._part[row % len(self._part)] for row in range(first, self._seen)]
+        return [self._row(*divmod(row, len(self._part))) for row in range(first, self._seen)]
+
+    def _row(self, tile: int, number: int) -> Row:
+        row = self._part[number]
+        return row._replace(part=(tile, row.part))
 
     def follow(self, denoiser: Any) -> None:
         """Counts a denoiser's calls, until this object is gone."""
@@ -154,7 +164,17 @@ class _EvaluationRows:
     def begin(self, rows: int) -> None:
         """A call with the next rows of the evaluation."""
         begun, self._begun = self._begun, self._begun + rows
-        self._part, self._seen = self._kinds[begun : self._begun] or self._kinds, 0
+        self._part, self._seen = self._rows[begun : self._begun] or self._rows, 0
+
+
+def _parts(denoiser: Any, conds: int, pictures: int) -> list[int]:
+    """How many cond rows each picture has: one, or one for each part of a prompt with AND."""
+    given = getattr(getattr(denoiser, "sampler", None), "sampler_extra_args", None) or {}
+    parts = [len(each) for each in getattr(given.get("cond"), "batch", ())]
+    if (len(parts), sum(parts)) == (pictures, conds):
+        return parts
+    rows = [row * pictures // conds for row in range(conds)]
+    return [rows.count(picture) for picture in range(pictures)]
 
 
 def _network_key(network: Any) -> tuple:

@@ -65,7 +65,7 @@ class Host(Protocol):
         """Whether the sampler itself chooses how many evaluations it makes."""
 
     def row_kinds(self, params: Any) -> RowKinds:
-        """Tells cond from uncond rows in the UNet calls of one evaluation.
+        """Tells what the rows of the UNet calls of one evaluation are: cond or uncond, whose.
 
         Args:
             params: what the host's CFG denoiser callback gets.

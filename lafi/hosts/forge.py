@@ -14,6 +14,7 @@ import torch
 from modules import launch_utils, sd_samplers_common
 from torch import Tensor, nn
 
+from ..core.injection import Row
 from ..core.reference import Conditioning, UNetForward
 from ..core.session import RowKinds
 from ..core.stream import NoiseSchedule
@@ -128,11 +129,19 @@ class ForgeHost(WebUIHost):
         return float(level.max())
 
     def row_kinds(self, params: Any) -> RowKinds:
-        def kinds(rows: int, kwargs: dict) -> list[bool]:
+        def kinds(rows: int, kwargs: dict) -> list[Row]:
             options = kwargs["transformer_options"]
-            chunks, each = options["cond_or_uncond"], options["sigmas"].shape[0]
-            # Tiles stand one after the other, each with all chunks.
-            return [chunks[row // each % len(chunks)] == 0 for row in range(rows)]
+            # A chunk is all pictures, with one part of their prompts.
+            chunks, pictures = options["cond_or_uncond"], options["sigmas"].shape[0]
+            parts = [chunks[:number].count(chunk) for number, chunk in enumerate(chunks)]
+
+            def kind(row: int) -> Row:
+                # Tiles stand one after the other, each with all chunks.
+                chunk, picture = divmod(row, pictures)
+                tile, chunk = divmod(chunk, len(chunks))
+                return Row(chunks[chunk] == 0, picture, (tile, parts[chunk]))
+
+            return [kind(row) for row in range(rows)]
 
         return kinds
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lab.host.bundled import BasicTransformerBlock
+from lafi.core.injection import Row
 from lafi.core.mask import TokenMask
 from lafi.core.sites import Site, choose_sites
 
@@ -216,7 +217,7 @@ def test_prompts_of_other_lengths_change_nothing_for_the_rest(case: Case) -> Non
         longer.latent, longer.sigma, longer.context.repeat(1, 3, 1), longer.vector
     )
     with case.session(case.reference()) as session:
-        session.begin(0, 1, target.sigma, lambda rows, kwargs: [True] * rows)
+        session.begin(0, 1, target.sigma, lambda rows, kwargs: [Row(True)] * rows)
         first, second = case.plain(target.rows(0)), case.plain(longer)
     torch.testing.assert_close(first, together[:1], **TOLERANCE)
     # The same words three times: every key has two duplicates, which cancel in the softmax.

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from lab.host.embedded import cond_rows_first
 from lafi.core.attention import Extra, Part, Projected, attend
-from lafi.core.injection import Seen, inject
+from lafi.core.injection import Row, Seen, inject
 from lafi.core.mask import TokenMask
 from lafi.core.replay.bank import Bank
 from lafi.core.replay.key import Replay
@@ -52,12 +52,13 @@ KINDS = {
 @pytest.mark.parametrize("kinds", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("strength", [1, 2])
 def test_chosen_rows_never_wait(sd1: Case, kinds: list[bool], strength: float) -> None:
+    rows = [Row(kind) for kind in kinds]
     target = sd1.target(4)
     plain = sd1.plain(target)
     every = sd1.injected(target, sd1.reference(), strength=strength)
     plan = {"fidelity": 1, "strength": strength}
     with sd1.session(sd1.reference(), **plan) as session:
-        session.begin(0, 4, target.sigma, lambda rows, _: kinds)
+        session.begin(0, 4, target.sigma, lambda *_: rows)
         first = sd1.plain(target)
         with Waiting() as waiting:  # the recording is there now
             answer = sd1.plain(target)
@@ -71,10 +72,11 @@ def test_chosen_rows_never_wait(sd1: Case, kinds: list[bool], strength: float) -
 
 
 def test_rows_side_by_side_are_slices_and_others_are_indices() -> None:
-    split = inject(KINDS["cond last"], [Seen({})], 1, torch.device("cpu"))
+    last, tiles = ([Row(kind) for kind in KINDS[name]] for name in ("cond last", "tiles"))
+    split = inject(last, [Seen({})], 1, torch.device("cpu"))
     assert split is not None
     assert (split.sights[0].rows, split.others) == (slice(2, 4), slice(0, 2))
-    mixed = inject(KINDS["tiles"], [Seen({})], 1, torch.device("cpu"))
+    mixed = inject(tiles, [Seen({})], 1, torch.device("cpu"))
     assert mixed is not None
     assert isinstance(mixed.sights[0].rows, Tensor)
     assert mixed.sights[0].rows.tolist() == [1, 3]
@@ -87,10 +89,10 @@ def test_a_call_without_cond_rows_stays_plain(sd1: Case, fused: bool) -> None:
     target = sd1.target(2)
     plain = sd1.plain(target)
     with sd1.session(sd1.reference(), fidelity=1, fused=fused) as session:
-        session.begin(0, 1, target.sigma, lambda rows, _: [False] * rows)
+        session.begin(0, 1, target.sigma, lambda rows, _: [Row(False)] * rows)
         assert torch.equal(sd1.plain(target), plain)
         assert session.report.injected == 0
-        session._row_kinds = lambda rows, _: [True] * rows
+        session._row_kinds = lambda rows, _: [Row(True)] * rows
         assert not torch.equal(sd1.plain(target), plain)
         assert session.report.injected == 1
 

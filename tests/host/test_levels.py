@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lab.host.embedded import cond_rows_first
+from lafi.core.injection import Row
 from lafi.core.recorder import RECORDINGS
 from lafi.core.replay.bank import Bank
 from lafi.core.replay.key import Replay
@@ -148,6 +149,6 @@ def test_uncond_rows_in_a_call_of_their_own(sd1: Case, fidelity: float) -> None:
     target, reference = sd1.target(2), sd1.reference()
     wanted = sd1.injected(target, reference, fidelity=fidelity)
     made = sd1.injected(
-        target.rows(1), reference, lambda rows, kwargs: [False] * rows, fidelity=fidelity
+        target.rows(1), reference, lambda rows, kwargs: [Row(False)] * rows, fidelity=fidelity
     )
     torch.testing.assert_close(made, wanted[1:], **TOLERANCE)

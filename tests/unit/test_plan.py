@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from lafi.core.injection import Row
 from lafi.core.plan import Plan
 from lafi.core.sites import choose_sites, find_sites
 from tests.host import harness
@@ -79,7 +80,7 @@ def test_it_is_enough_for_a_recording() -> None:
     sites = choose_sites(case.sites, 100)
     expected = Plan(sites).estimate(case.unet, harness.SIDE, harness.SIDE)
     with case.session(case.reference()) as session:
-        session.begin(0, 1, 2.0, lambda rows, _: [True] * rows)
+        session.begin(0, 1, 2.0, lambda rows, _: [Row(True)] * rows)
         case.plain(case.target())
         # The test UNet's deepest levels have as many channels, not twice as many.
         assert expected / 2 < session.report.reference_bytes <= expected
