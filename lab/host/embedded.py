@@ -7,7 +7,7 @@ cond rows before all uncond rows.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from PIL import Image
@@ -135,7 +135,7 @@ class EmbeddedHost:
             the picture (1, 3, H, W) in 0..1, and what LAFI did.
         """
         report = PassReport("first")
-        if settings is None or picture is None or not settings.acts:
+        if settings is None or picture is None or not replace(settings, image=picture).acts:
             return self.model.decode(self._sample(request, None)), report
         with self._session(settings, picture, request.size, report) as session:
             latent = self._sample(request, session)
