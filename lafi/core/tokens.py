@@ -38,12 +38,15 @@ class SiteTokens:
             {which: changed[id(t)] for which, t in self.outputs.items()},
         )
 
-    def projected(self, which: str, module: nn.Module, like: Tensor) -> Tensor:
-        """Keys or values (1, M, D), by `module` where they were not recorded; they must have
-        arrived before anything else reads them."""
+    def receive(self) -> None:
+        """Waits until they have arrived."""
         if self.arrival is not None:
             self.arrival()
             self.arrival = None
+
+    def projected(self, which: str, module: nn.Module, like: Tensor) -> Tensor:
+        """Keys or values (1, M, D), by `module` where they were not recorded."""
+        self.receive()
         if which not in self.outputs:
             self.outputs[which] = module(self.inputs[which].to(like))
         return self.outputs[which]
