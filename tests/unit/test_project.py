@@ -26,13 +26,16 @@ BELOW = {
     "regions": set(),
     "errors": set(),
     "core": {"errors", "regions", "settings"},
+    "storyboard": {"errors", "kinds", "presets", "settings"},
     "hosts": {"core", "errors", "settings"},
     "webui": {
-        *("__init__", "hosts", "core"),
+        *("__init__", "hosts", "core", "storyboard"),
         *("errors", "kinds", "lists", "presets", "references", "settings"),
         "regions",
     },
 }
+# What others need beside the standard library.
+FOREIGN = {"core": {"torch"}, "storyboard": {"PIL"}}
 # The parts that may know a WebUI.
 HOST_SIDE = {"__init__", "hosts", "webui"}
 FILES = sorted((ROOT / "lafi").rglob("*.py"))
@@ -112,7 +115,7 @@ def test_the_environment_needs_nothing_installed() -> None:
 def test_the_core_knows_torch_and_no_host(part: str) -> None:
     files = [path for path in FILES if part_of(path) == part]
     assert files
-    allowed = sys.stdlib_module_names | {"lafi"} | ({"torch"} if part == "core" else set())
+    allowed = sys.stdlib_module_names | {"lafi"} | FOREIGN.get(part, set())
     for path in files:
         foreign = {name for name in imports(path) if name.split(".")[0] not in allowed}
         assert not foreign, f"{path} imports {foreign}"
