@@ -8,14 +8,19 @@ from __future__ import annotations
 import ast
 import warnings
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from .host import WebUI
 
 ROOT = Path(__file__).resolve().parents[2]
 STUB = Path(__file__).parent / "webui" / "modules"
 # What A1111's adapter alone imports, and the Forge family need not have.
 A1111_ONLY = {"sd_vae", "sd_unet", "sd_hijack", "hypernetworks.hypernetwork"}
+# What else of a module is A1111's alone: its adapter reads the one, the others have a default.
+A1111_NAMES, A1111_OPTIONS = {"shared": {"loaded_hypernetworks"}}, {"upcast_attn"}
 # What the tests drive the stub by.
 OWN = {
     "script_callbacks": {"run", "callbacks"},
@@ -109,6 +114,8 @@ def test_a_real_host_has_what_the_stub_offers(module: str, host_root: Path) -> N
         for name in _names(_file(each, host_root / "modules"))
     }
     offered = _names(_file(module, STUB)) - OWN.get(module, set())
+    if (host_root / "modules_forge").is_dir():
+        offered -= A1111_NAMES.get(module, set())
     public = {name for name in offered if not name.rpartition(".")[2].startswith("_")}
     # A member may be at home in another class there: Forge's InputAccordion is a function.
     members = {name.rpartition(".")[2] for name in real if "." in name}
@@ -127,4 +134,21 @@ def test_a_real_host_has_the_settings_of_the_stub(host_root: Path) -> None:
     from modules import shared
 
     text = (host_root / "modules" / "shared_options.py").read_text("utf-8")
-    assert [key for key in shared.HOST_OPTIONS if f'"{key}"' not in text] == []
+    wanted = set(shared.HOST_OPTIONS)
+    if (host_root / "modules_forge").is_dir():
+        wanted -= A1111_OPTIONS
+    assert [key for key in sorted(wanted) if f'"{key}"' not in text] == []
+
+
+def test_the_forge_family_need_not_have_what_is_a1111s(
+    forge: WebUI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from modules import shared
+
+    for key in A1111_OPTIONS:
+        monkeypatch.delitem(shared.opts.data, key)
+        monkeypatch.delitem(shared.opts.data_labels, key)
+    for module, names in A1111_NAMES.items():
+        for name in names:
+            monkeypatch.delattr(import_module(f"modules.{module}"), name)
+    assert "LAFI version" in forge.injected(width=64, height=64, steps=3).infotexts[0]
