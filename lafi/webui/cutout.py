@@ -41,7 +41,8 @@ def cut_out(image: Image.Image) -> Image.Image | None:
 
 
 def _border_colours(pixels: np.ndarray) -> np.ndarray | None:
-    """(n, 3) plain colours that make up the border of (H, W, 3); None if they are too many."""
+    """(n, 3) plain colours that make up the border of (H, W, 3); None if they are too many, or each
+    is of one side only."""
     sides = (pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1])
     left = np.concatenate(sides)
     total, found = len(left), list[np.ndarray]()
@@ -56,7 +57,7 @@ def _border_colours(pixels: np.ndarray) -> np.ndarray | None:
         if sum((np.abs(side - colour).max(1) <= NEAR).any() for side in sides) > 1:
             found.append(colour)
         left = left[~near]
-    return np.array(found) if len(left) <= (1 - COVERED) * total else None
+    return np.array(found) if found and len(left) <= (1 - COVERED) * total else None
 
 
 def _reached(plain: np.ndarray) -> np.ndarray:

@@ -57,3 +57,21 @@ def test_a_hat_cut_off_by_the_edge_is_kept():
     image = _figure()
     ImageDraw.Draw(image).rectangle((80, 0, 120, 100), fill=(250, 200, 40))
     assert np.asarray(cut_out(image))[20, 100] == 255
+
+
+def test_sides_of_different_colours_are_no_background():
+    image = _figure(size=(200, 250))
+    image.paste("red", (0, 0, 200, 1))
+    image.paste("blue", (0, 249, 200, 250))
+    image.paste("lime", (0, 1, 1, 249))
+    image.paste("yellow", (199, 1, 200, 249))
+    assert cut_out(image) is None
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 1), (2, 2), (1, 900), (3, 3)])
+def test_the_smallest_pictures(size):
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        noise = rng.integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+        mask = cut_out(Image.fromarray(noise))
+        assert mask is None or mask.size == size
