@@ -13,14 +13,20 @@ var lafi = (function() {
         return [];
     }
 
-    // Shows on the accordion's title, open or closed, whether LAFI takes part.
-    function mark(accordionId, enabled, image) {
+    // Shows on the accordion's title, open or closed, whether LAFI takes part, and has what it needs.
+    function mark(accordionId, enabled, enough) {
         const badge = gradioApp().querySelector(`#${accordionId} .lafi-badge`);
         if (badge) {
-            badge.textContent = !enabled ? "" : image ? "active" : "image missing";
-            badge.classList.toggle("lafi-warning", Boolean(enabled && !image));
+            badge.textContent = !enabled ? "" : enough ? "active" : "image missing";
+            badge.classList.toggle("lafi-warning", Boolean(enabled && !enough));
         }
         return [];
+    }
+
+    // How many pictures the page shows of the reference; the line about the cost counts them.
+    function count(image, views, buttonId) {
+        refresh(buttonId);
+        return [String((image ? 1 : 0) + (views?.length ?? 0))];
     }
 
     // The likeness dial's table holds rows of [percent, strength, fidelity]; its two directions.
@@ -109,5 +115,5 @@ var lafi = (function() {
         }
     });
 
-    return {refresh, mark, numbersOf, likenessOf, size, selectedPicture};
+    return {refresh, mark, count, numbersOf, likenessOf, size, selectedPicture};
 })();

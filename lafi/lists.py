@@ -49,6 +49,9 @@ class Several(Kind):
 class Images(Several, Image):
     """One picture, or a list of views of the same character."""
 
+    gaps = False
+    """Whether one of a list may be missing."""
+
     def faults(self, value: Any) -> Iterator[tuple[str, str]]:
         if not isinstance(value, (list, tuple)):
             message = Image.check(self, value)
@@ -56,23 +59,30 @@ class Images(Several, Image):
                 yield "", message + ", or a list of them"
             return
         for index, each in enumerate(value):
-            message = "is empty" if _blank(each) else Image.check(self, each)
+            empty = _blank(each) and not self.gaps
+            message = "is empty" if empty else Image.check(self, each)
             if message:
                 yield f"[{index}]", message
 
     def clean(self, value: Any) -> Any:
         """One picture as it is, several as a tuple, none as None."""
         if isinstance(value, (list, tuple)):
-            return tuple(value) or None
+            return tuple(map(super().clean, value)) or None
         return super().clean(value)
 
     def schema(self) -> dict[str, Any]:
         one = super().schema()
-        each = {"type": "string", "contentEncoding": "base64"}
+        each = one if self.gaps else one | {"type": "string"}
         return {"oneOf": [one, {"type": "array", "items": each}]}
 
     def describe(self) -> str:
         return "picture, or a list of pictures"
+
+
+class Masks(Images):
+    """A picture's mask, or a list with one for each view; one that is missing is null."""
+
+    gaps = True
 
 
 class Views(Images):

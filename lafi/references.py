@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .kinds import Kind, Number, Place, Text
-from .lists import Image, Images
+from .lists import Images, Masks
 from .regions import Region, parse_region
 
 WEIGHT = Number(0, 4, 0.05)
@@ -15,7 +16,7 @@ WEIGHT = Number(0, 4, 0.05)
 # out is the run's.
 ENTRY: dict[str, tuple[Kind, Any]] = {
     "image": (Images(), None),
-    "mask": (Image(), None),
+    "mask": (Masks(), None),
     "strength": (WEIGHT, None),
     "region": (Place(), ""),
     "prompt": (Text(), ""),
@@ -30,18 +31,23 @@ class Character:
     Attributes:
         where: what stands before its fields in errors, such as ``references[0].``.
         pictures: each with the name that errors give it.
-        mask: of the first picture, or None.
+        masks: of the first ones of them, named alike; each may be None.
         region: where it acts; None for everywhere.
         name: as the request calls it.
     """
 
     where: str
     pictures: tuple[tuple[str, Any], ...]
-    mask: Any
+    masks: tuple[tuple[str, Any], ...]
     strength: float
     region: Region | None
     prompt: str
     name: str
+
+    @property
+    def views(self) -> Iterator[tuple[tuple[str, Any], tuple[str, Any]]]:
+        """Each picture and its mask, which may be None, with their names."""
+        return itertools.zip_longest(self.pictures, self.masks, fillvalue=("mask", None))
 
     @classmethod
     def of(cls, where: str, given: Mapping[str, Any], strength: float, views: Any = None) -> Any:
@@ -56,7 +62,7 @@ class Character:
         return cls(
             where,
             _named(where + "image", given["image"]) + _named(where + "views", views),
-            given["mask"],
+            _named(where + "mask", given["mask"]),
             strength if own is None else own,
             parse_region(given["region"]),
             given["prompt"],

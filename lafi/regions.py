@@ -38,6 +38,11 @@ class Region:
     y0: float = 0.0
     y1: float = 1.0
 
+    @property
+    def area(self) -> float:
+        """Its share of the picture."""
+        return (self.x1 - self.x0) * (self.y1 - self.y0)
+
     def contains(self, x: float, y: float) -> bool:
         """Whether a point, in shares, lies inside; regions side by side share none."""
         return self.x0 <= x < self.x1 and self.y0 <= y < self.y1

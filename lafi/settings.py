@@ -14,7 +14,7 @@ from typing import Any
 
 from .errors import hint, invalid, invalid_fields, problem
 from .kinds import Choice, Integer, Kind, Number, Place, Switch, Text
-from .lists import Entries, Image, Images, Views
+from .lists import Entries, Images, Masks, Views
 from .references import ENTRY, WEIGHT, Character
 
 
@@ -109,7 +109,7 @@ class LafiSettings:
         "Describes the reference picture, not the new one: no pose words. May stay empty.",
     )
     mask: Any = _setting(
-        Image(), None, "Reference mask",
+        Masks(), None, "Reference mask",
         "White: the parts of the reference to use. Without it the reference's transparency "
         "serves.",
     )
@@ -282,6 +282,10 @@ def _contradictions(settings: LafiSettings) -> Iterable[dict[str, Any]]:
         for name in ("mask", "region", "prompt"):
             if getattr(settings, name):
                 yield problem(name, "is of the reference image, and there is none")
+    for each in settings.characters:
+        if len(each.masks) > len(each.pictures):
+            message = f"has {len(each.masks)} pictures, for {len(each.pictures)} of the character"
+            yield problem(f"{each.where}mask", message)
     if 0 < settings.cutoff <= settings.start:
         message = f"must be below cutoff ({settings.cutoff:g}), else nothing is injected"
         yield problem("start", message)

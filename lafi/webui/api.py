@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from fastapi import Body, FastAPI, HTTPException
-from modules import call_queue, shared
+from modules import call_queue
 
 from .. import __version__
 from ..errors import LafiError, invalid, invalid_fields, problem
@@ -14,8 +14,9 @@ from ..kinds import Integer, Kind
 from ..settings import BY_NAME, schema, validate
 from . import http, kept, selftest
 from .characters import api as characters
-from .images import CELL, open_picture
+from .images import CELL
 from .reports import KEPT
+from .views import open_views
 
 log = logging.getLogger("LAFI")
 
@@ -81,8 +82,7 @@ def check(fields: Any = Body(None)) -> Any:  # noqa: B008 (FastAPI reads it ther
     try:
         settings = validate({"enabled": True} | _object(fields))
         if settings.enabled:
-            background = shared.opts.img2img_background_color
-            open_picture(settings.image, settings.mask, background, settings.cutout)
+            open_views(settings)
     except LafiError as error:
         return http.refusal(error)
     return {"valid": True, "acts": settings.acts}

@@ -47,7 +47,11 @@ class Picture:
 
 
 def open_picture(
-    image: Any, mask: Any, background: str = "#ffffff", cutout: str = "off"
+    image: Any,
+    mask: Any,
+    background: str = "#ffffff",
+    cutout: str = "off",
+    names: tuple[str, str] = ("image", "mask"),
 ) -> Picture:
     """The reference from what a user or an API client sent.
 
@@ -56,14 +60,15 @@ def open_picture(
         mask: the same, or None: then the picture's transparency serves.
         background: colour behind transparent parts.
         cutout: auto cuts the figure out where neither is given and the background is flat.
+        names: what errors call image and mask.
 
     Raises:
         LafiError: naming the field.
     """
-    picture = decode("image", image)
+    picture = decode(names[0], image)
     keep: Image.Image | None
     if mask is not None:
-        keep = _luminance(decode("mask", mask)).resize(picture.size, Image.Resampling.LANCZOS)
+        keep = _luminance(decode(names[1], mask)).resize(picture.size, Image.Resampling.LANCZOS)
     else:
         keep = _alpha(picture)
     flat = Image.new("RGB", picture.size, background)
@@ -71,7 +76,7 @@ def open_picture(
     if keep is not None:
         keep = keep.point(lambda value: 255 if value >= 128 else 0)
         if keep.getbbox() is None:
-            field = "image" if mask is None else "mask"
+            field = names[mask is not None]
             raise invalid(field, "keeps nothing of the reference; at least a part must be visible")
     figure = None
     if keep is None and cutout == "auto":

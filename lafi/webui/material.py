@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import torch
 from modules import devices, shared
 from modules.sd_samplers_common import InterruptedException
+from torch import Tensor
 
 from ..core.mask import TokenMask
+from ..core.own import Kept, Own
 from ..core.plan import Plan
 from ..core.reference import Conditioning, Reference
 from ..core.schedule import Window
 from ..core.sites import Site
-from ..errors import LafiError
+from ..core.source import Source
+from ..errors import LafiError, invalid
 from ..hosts.base import Host
 from ..settings import LafiSettings
 from . import kept
 from .images import CELL, Crop, Fitted, Picture, fit_picture
+from .views import View, part_made
 
 log = logging.getLogger("LAFI")
+# What reports call the first picture, where others have their hash.
+OWN = "own"
 
 # Errors of a mask: merged tokens have no place in it, or nothing of it is left.
 MISFITS = ("mask_does_not_fit", "mask_empty")
@@ -32,60 +39,129 @@ class Material:
     Args:
         p: the host's request.
         settings: of the run.
-        picture: the reference.
+        characters: the pictures of each.
+        anchored: whether the first picture that is made is a reference of the others.
 
     Attributes:
-        crop: what the latest size cut away.
+        crops: what the latest size cut away of each.
     """
 
-    def __init__(self, p: Any, settings: LafiSettings, picture: Picture) -> None:
-        self.p, self.settings, self.picture = p, settings, picture
-        self.crop = Crop()
+    def __init__(
+        self, p: Any, settings: LafiSettings, characters: list[list[View]], anchored: bool
+    ) -> None:
+        self.p, self.settings, self.characters, self.anchored = p, settings, characters, anchored
+        self.crops = [Crop() for _ in self.views]
         self._unmasked = False
         # A run's text encoder changes with the model and with the networks that a prompt names.
         self._texts: dict[tuple, Conditioning] = {}
+        self._told: set[tuple] = set()
+        self._firsts: dict[tuple, tuple[int, Kept]] = {}
 
-    def reference(self, host: Host, height: int, width: int) -> Reference:
-        """The reference at a latent size, for the model that is loaded now."""
-        settings, picture = self.settings, self.picture
-        fitted = fit_picture(picture, width * CELL, height * CELL, settings.fit)
-        self.crop = fitted.crop
-        z0 = kept.latents.get(self._key(host, fitted), lambda: host.encode(fitted.pixels))
+    @property
+    def views(self) -> list[View]:
+        """All pictures."""
+        return [view for each in self.characters for view in each]
+
+    @property
+    def hashes(self) -> list[list[str]]:
+        """Of the pictures of each character."""
+        return [[view.picture.hash for view in each] for each in self.characters]
+
+    def sources(self, host: Host, height: int, width: int) -> list[Source]:
+        """What a pass at a latent size sees, for the model that is loaded now.
+
+        Raises:
+            LafiError: naming a region, where no reference acts in the part that is made.
+        """
+        sources, outside = [], ""
+        for index, view in enumerate(self.views):
+            character = view.character
+            region = character.region
+            if not character.strength:
+                continue
+            if region is not None:
+                region = region.within(part_made(self.p))
+                if region is None:
+                    outside = f"{character.where}region"
+                    log.info("%s lies outside the part that is made.", outside)
+                    continue
+            reference = self._reference(index, host, height, width)
+            sources.append(Source(reference, character.strength, region, view.picture.hash))
+        if self.anchored:
+            sources.append(self._first_picture(host, height, width))
+        if outside and not sources:
+            raise invalid(outside, "lies outside the part that is made, so nothing is injected")
+        return sources
+
+    def _first_picture(self, host: Host, height: int, width: int) -> Source:
+        """The first picture of all, as this batch sees it: beside itself, or as it was kept."""
+        key = (host.model_key(), height, width, getattr(self.p, "is_hr_pass", False))
+        batch = getattr(self.p, "iteration", 0)
+        first, tokens = self._firsts.setdefault(key, (batch, Kept()))
+        own = Own(host.schedule(), batch == first, tokens if self.p.n_iter > 1 else None)
+        return Source(own, self.settings.strength, name=OWN)
+
+    def skipped(self) -> None:
+        """A picture that came to no end is no reference: the next one takes its place."""
+        self._firsts.clear()
+
+    def _reference(self, index: int, host: Host, height: int, width: int) -> Reference:
+        settings, picture = self.settings, self.views[index].picture
+        left_out = self._unmasked and not _mask_given(self.views[index])
+        fitted = self._fitted(index, width * CELL, height * CELL)
+        key = self._key(host, picture, fitted)
+        z0 = kept.latents.get(key, lambda: host.encode(fitted.pixels))
         seed = picture.seed if settings.noise_seed == -1 else settings.noise_seed
-        # On the CPU: the same noise on every machine, and the host's generators stay untouched.
-        noise = torch.randn(z0.shape, generator=torch.Generator().manual_seed(seed))
-        reader = (host.model_key(), height, width, _networks(self.p))
-        if reader not in self._texts:
-            size = (width * CELL, height * CELL)
-            if cut := fitted.crop.describe():
-                log.info("at %dx%d, %s.", *size, cut)
-            self._texts[reader] = host.conditioning(settings.prompt, *size, z0)
         return Reference(
             z0,
-            noise,
-            self._texts[reader],
+            # On the CPU: the same on every machine, and the host's generators stay untouched.
+            torch.randn(z0.shape, generator=torch.Generator().manual_seed(seed)),
+            self._conditioning(index, host, z0),
             host.schedule(),
             host.prediction(),
-            None if self._unmasked or fitted.mask is None else TokenMask(fitted.mask),
+            None if fitted.mask is None or left_out else TokenMask(fitted.mask),
         )
 
     def needs_no_mask(self, error: BaseException) -> bool:
-        """Whether an error is that of a mask which nobody gave: a figure that was cut out, or the
-        border of a padded picture."""
-        given = self.picture.mask is not None and self.picture.figure is None
-        masked = not given and not self._unmasked
+        """Whether an error may be that of a mask which nobody gave: a figure that was cut out, or
+        the border of a padded picture."""
+        masked = not self._unmasked and not all(map(_mask_given, self.views))
         return masked and isinstance(error, LafiError) and error.code in MISFITS
 
     def unmask(self) -> None:
-        """Goes without a mask from now on."""
+        """Goes with the masks alone that were given from now on."""
         self._unmasked = True
-        self.picture = self.picture.whole()
+        self.characters = [
+            [view if _mask_given(view) else replace(view, picture=view.picture.whole())
+             for view in each]
+            for each in self.characters
+        ]  # fmt: skip
 
-    def _key(self, host: Host, fitted: Fitted) -> tuple:
+    def _fitted(self, index: int, width: int, height: int) -> Fitted:
+        """A picture at a size in pixels; says once what that cuts away."""
+        fitted = fit_picture(self.views[index].picture, width, height, self.settings.fit)
+        size = (index, width, height)
+        if size not in self._told and (cut := fitted.crop.describe()):
+            number = f" {index + 1}" if len(self.views) > 1 else ""
+            log.info("at %dx%d, %s.", width, height, cut.replace("reference", "reference" + number))
+        self._told.add(size)
+        self.crops[index] = fitted.crop
+        return fitted
+
+    def _conditioning(self, index: int, host: Host, z0: Tensor) -> Conditioning:
+        prompt = self.views[index].character.prompt
+        height, width = z0.shape[-2:]
+        # Of each picture: models for inpainting read it beside the text.
+        reader = (index, host.model_key(), height, width, _networks(self.p))
+        if reader not in self._texts:
+            self._texts[reader] = host.conditioning(prompt, width * CELL, height * CELL, z0)
+        return self._texts[reader]
+
+    def _key(self, host: Host, picture: Picture, fitted: Fitted) -> tuple:
         """Everything that decides the latent."""
         return (
             host.model_key(),
-            *(self.picture.hash, self.picture.pixels.size, self.settings.fit),
+            *(picture.hash, picture.pixels.size, self.settings.fit),
             tuple(fitted.pixels.shape),
             *(getattr(shared.opts, "sd_vae_encode_method", None), devices.dtype_vae),
             getattr(self.p, "tiling", None),
@@ -105,6 +181,10 @@ class Material:
             upcast=host.upcast_attention(),
             progress=show_progress,
         )
+
+
+def _mask_given(view: View) -> bool:
+    return view.picture.mask is not None and view.picture.figure is None
 
 
 def show_progress(done: int, total: int) -> None:

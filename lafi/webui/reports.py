@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..errors import LafiError
 
 if TYPE_CHECKING:
+    from .material import Material
     from .run import Run
 
 KEPT = 100
@@ -46,12 +47,7 @@ def describe(run: Run) -> dict[str, Any]:
         "host": run.host_name,
         "family": run.family,
         "settings": run.settings.changed(),
-        "reference": material.picture.hash if material else None,
-        "cut": {
-            "reference": material.crop.cut if material else 0.0,
-            "subject": material.crop.subject_cut if material else None,
-        },
-        "figure": material.picture.figure if material else None,
+        "references": _references(material) if material else [],
         "description": run.description,
         "passes": [asdict(each) for each in run.passes],
         "inner": run.inner,
@@ -59,6 +55,21 @@ def describe(run: Run) -> dict[str, Any]:
         "seconds": round(time.perf_counter() - run.started, 3),
         "error": _error(run.error),
     }
+
+
+def _references(material: Material) -> list[dict[str, Any]]:
+    """Each picture, in the order in which the passes name them."""
+    return [
+        {
+            "hash": view.picture.hash,
+            "name": view.character.name,
+            "strength": view.character.strength,
+            "region": astuple(view.character.region) if view.character.region else None,
+            "cut": {"reference": crop.cut, "subject": crop.subject_cut},
+            "figure": view.picture.figure,
+        }
+        for view, crop in zip(material.views, material.crops, strict=True)
+    ]
 
 
 def code_of(error: BaseException) -> str:
@@ -81,12 +92,18 @@ def summarise(report: dict[str, Any]) -> str:
         name: sum(each[name] for each in passes)
         for name in ("evaluations", "injected", "recorded", "replayed", "reference_seconds")
     }
-    figure = report["figure"]
-    cut_out = "" if figure is None else f" (the figure, {figure * 100:.0f} % of it)"
+    shown = ", ".join(map(_shown, report["references"])) or "the first picture"
+    word = "references" if len(report["references"]) > 1 else "reference"
     size = max((each["reference_bytes"] for each in passes), default=0) / 2**20
     return (
         f"{report['host']}, {report['family']}, {report['description']}; injected in "
         f"{total['injected']} of {total['evaluations']} evaluations ({total['recorded']} recorded, "
-        f"{total['replayed']} replayed), reference {report['reference']}{cut_out}, "
+        f"{total['replayed']} replayed), {word} {shown}, "
         f"{total['reference_seconds']:.2f} s, {size:.1f} MiB"
     )
+
+
+def _shown(reference: dict[str, Any]) -> str:
+    figure = reference["figure"]
+    cut_out = "" if figure is None else f" (the figure, {figure * 100:.0f} % of it)"
+    return reference["hash"] + cut_out

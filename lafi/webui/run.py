@@ -21,15 +21,14 @@ from modules.sd_samplers_common import InterruptedException
 from ..core.report import PassReport
 from ..core.session import Session
 from ..core.sites import Site, choose_sites, describe_sites, find_sites
-from ..core.source import Source
-from ..errors import LafiError, invalid
+from ..errors import LafiError
 from ..hosts import find_host
 from ..hosts.base import Host
 from ..settings import LafiSettings, parse
-from . import infotext, kept, nesting, options
-from .images import open_picture
+from . import checks, infotext, kept, nesting, options
 from .material import Material
 from .reports import code_of, describe, summarise
+from .views import open_views
 from .xyz import OVERRIDES
 
 log = logging.getLogger("LAFI")
@@ -105,20 +104,20 @@ class Run:
         return {name: value for each in given for name, value in each.items()}
 
     def _acts(self) -> bool:
-        inner_first = self.outer is not None and not getattr(self.p, "enable_hr", False)
-        return self.settings.acts and not (inner_first and self.settings.passes == "hires")
+        settings = self.settings
+        if self.outer is None or not settings.acts:
+            return settings.acts
+        # A picture within a picture has no batch, and a first pass alone.
+        shows = any(each.strength for each in settings.characters)
+        return shows and (settings.passes != "hires" or getattr(self.p, "enable_hr", False))
 
     def _check(self) -> None:
         settings = self.settings
         find_host()
-        _refuse_several(settings)
-        background = shared.opts.img2img_background_color
-        picture = open_picture(settings.image, settings.mask, background, settings.cutout)
-        self.material = Material(self.p, settings, picture)
-        hires = getattr(self.p, "enable_hr", False)
-        # A picture within a picture has a first pass alone, whatever the outer one has.
-        if settings.passes == "hires" and not hires and self.outer is None:
-            raise invalid("passes", "is hires, but hires fix is off, so nothing would be injected")
+        if self.outer is None:
+            checks.check(settings, self.p)
+        anchored = settings.anchor == "batch" and self.outer is None
+        self.material = Material(self.p, settings, open_views(settings), anchored)
         if not settings.acts:
             log.info("nothing to inject: depth, cutoff or strength is 0.")
 
@@ -132,7 +131,9 @@ class Run:
         try:
             host = find_host()
             session = self._open(host, height, width)
-            host.reserve(self.p, session.plan.estimate(host.unet(), height, width))
+            each = session.plan.estimate(host.unet(), height, width)
+            assert self.material is not None
+            host.reserve(self.p, each * max(1, len(self.material.views)))
         except Exception as error:
             self.fail(error)
 
@@ -221,11 +222,10 @@ class Run:
         unet = host.unet()
         sites = find_sites(unet)
         chosen = choose_sites(sites, self.settings.depth, self.settings.layers)
-        reference = self.material.reference(host, height, width)
+        sources = self.material.sources(host, height, width)
         self.host_name, self.family = host.name, host.family()
         self.description = describe_sites(sites, chosen)
         plan = self.material.plan(host, chosen)
-        sources = [Source(reference, self.settings.strength, name=self.material.picture.hash)]
         self._session = self._resources.enter_context(
             Session(unet, sources, plan, host.forward(), self.passes[-1], kept.replay(host))
         )
@@ -246,6 +246,8 @@ class Run:
         self._quiet = False
         self._session = None
         self._model_key = None
+        if self.material is not None and shared.state.skipped:
+            self.material.skipped()
 
     # ---- afterwards ---------------------------------------------------------------------------
 
@@ -267,7 +269,7 @@ class Run:
         if self.error is not None:
             params |= {infotext.ERROR: code_of(self.error), infotext.RUN: self.id}
         elif used and self.material is not None:
-            params |= infotext.describe(self.settings, [[self.material.picture.hash]])
+            params |= infotext.describe(self.settings, self.material.hashes)
             params[infotext.RUN] = self.id
 
     def finish(self) -> None:
@@ -295,16 +297,3 @@ def run_of(p: Any) -> Run | None:
     """The run of a processing object: not one that it was copied with."""
     run = getattr(p, ATTRIBUTE, None)
     return run if run is not None and run.p is p else None
-
-
-def _refuse_several(settings: LafiSettings) -> None:
-    """One picture for the whole of the new one is what the core can do so far."""
-    pictures = [name for each in settings.characters for name, _ in each.pictures]
-    for name, asked in (
-        *((name, True) for name in pictures[1:]),
-        ("image", pictures[:1] not in (["image"], [])),
-        ("region", bool(settings.region)),
-        ("anchor", settings.anchor != "off"),
-    ):
-        if asked:
-            raise invalid(name, "is not supported yet")

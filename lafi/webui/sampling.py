@@ -96,7 +96,7 @@ def _check_injected(run: Run) -> None:
     if shared.state.interrupted or shared.state.skipped or not run.passes:
         return
     latest = run.passes[-1]
-    if latest.evaluations > latest.skipped and not latest.injected:
+    if latest.evaluations > latest.skipped and not (latest.injected or latest.anchored):
         error = LafiError(
             "nothing_injected",
             "the run is over, but the UNet never called the layers that inject.",

@@ -7,19 +7,22 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from modules import shared
-
 from ..core.recorder import RECORDINGS
 from ..core.schedule import Window
 from ..core.sites import choose_sites, describe_sites, find_sites
 from ..errors import LafiError
 from ..hosts import find_host
+from ..regions import parse_region
 from ..settings import LafiSettings, validate
-from .images import find_crop, open_picture
+from .images import Picture, find_crop
+from .views import open_views
 
 # The fields that the two lines depend on.
-STATUS = ("depth", "layers", "start", "cutoff", "strength", "fidelity", "stream", "refresh")
-FIT = ("image", "mask", "fit", "cutout")
+STATUS = (
+    *("depth", "layers", "start", "cutoff", "strength", "fidelity", "stream", "refresh"),
+    *("region", "anchor"),
+)
+FIT = ("image", "mask", "fit", "cutout", "views")
 
 # What the line about the cost assumes: the page's own number of steps is not known here.
 EVALUATIONS = 20
@@ -28,11 +31,12 @@ EVALUATIONS = 20
 ROW, LONGER = 0.5, 0.1
 
 
-def describe(values: Mapping[str, Any]) -> str:
+def describe(values: Mapping[str, Any], pictures: int = 1) -> str:
     """What these settings do to the checkpoint that is loaded now, and cost; never loads one.
 
     Args:
         values: the fields of `STATUS`.
+        pictures: how many the page shows of the reference.
     """
     try:
         settings = validate(values)
@@ -51,24 +55,36 @@ def describe(values: Mapping[str, Any]) -> str:
         return f"{where}: nothing is injected; the cutoff must be above the start."
     return (
         f"{where}: {describe_sites(sites, chosen)}; from {start:g} % to {cutoff:g} % of the run; "
-        f"{_describe_cost(settings)}."
+        f"{_describe_cost(settings, pictures)}."
     )
 
 
-def _describe_cost(settings: LafiSettings) -> str:
+def _describe_cost(settings: LafiSettings, pictures: int) -> str:
     inside = Window(settings.start, settings.cutoff).count(EVALUATIONS)
-    recordings, rows = reference_work(settings.stream, settings.refresh, inside)
     # Negative rows that see nothing attend to no more; their keys are projected all the same.
     seeing = 0.65 if settings.fidelity == 1 else 1.0
-    later = 100 * LONGER * seeing * inside / EVALUATIONS
-    first = later + 100 * ROW * rows / EVALUATIONS
+    longer = 100 * LONGER * seeing * inside / EVALUATIONS
+    said = []
+    if pictures or settings.anchor == "off":
+        said.append(_describe_references(settings, max(pictures, 1), inside, longer))
+    if settings.anchor == "batch":
+        first = "the first picture of a batch is the reference of the others"
+        said.append(f"{first}, about {longer:.0f} % more work")
+    return "; ".join(said)
+
+
+def _describe_references(settings: LafiSettings, count: int, inside: int, longer: float) -> str:
+    recordings, rows = reference_work(settings.stream, settings.refresh, inside)
+    region = parse_region(settings.region)
+    later = longer * count * (1 if region is None else region.area)
+    first = later + 100 * ROW * rows * count / EVALUATIONS
     cost = f"about {first:.0f} % more work for the first picture"
     if settings.stream == "denoise":
         cost = f"about {first:.0f} % more work for each picture"
     else:
         cost += f", {later:.0f} % for later ones"
-    count = f"{recordings} recording{'s' * (recordings != 1)} of the reference"
-    return f"{count} in {EVALUATIONS} steps, {cost}"
+    of = "the reference" if count == 1 else f"each of {count} references"
+    return f"{recordings} recording{'s' * (recordings != 1)} of {of} in {EVALUATIONS} steps, {cost}"
 
 
 def reference_work(stream: str, refresh: int, inside: int) -> tuple[int, int]:
@@ -86,26 +102,30 @@ def reference_work(stream: str, refresh: int, inside: int) -> tuple[int, int]:
     return (recordings, EVALUATIONS + recordings) if refresh else (recordings, recordings + 1)
 
 
-def describe_fit(image: Any, mask: Any, fit: str, cutout: str, size: str) -> str:
+def describe_fit(values: Mapping[str, Any], size: str | None) -> str:
     """How much of the reference is used, where it is less than all of it: whether the figure is cut
     out, and what a picture's size cuts away. Empty where there is nothing to say.
 
     Args:
-        image, mask, fit, cutout: as in the settings.
+        values: the fields of `FIT`.
         size: of the new picture, such as ``512x768``; empty if the page cannot tell.
     """
-    if image is None:
-        return ""
     try:
-        validate({"fit": fit, "cutout": cutout})
-        background = shared.opts.img2img_background_color
-        picture = open_picture(image, mask, background, cutout)
+        settings = validate(values)
+        views = [view.picture for each in open_views(settings) for view in each]
     except LafiError as error:
         return str(error)
+    said = (_describe_view(each, settings.fit, size or "") for each in views)
+    if len(views) > 1:
+        said = (each and f"View {number}: {each}" for number, each in enumerate(said, 1))
+    return " ".join(filter(None, said))
+
+
+def _describe_view(picture: Picture, fit: str, size: str) -> str:
     said = []
     if picture.figure is not None:
         said.append(f"The figure is cut out: {picture.figure * 100:.0f} % of the reference.")
-    sides = re.fullmatch(r"([1-9]\d{1,4})x([1-9]\d{1,4})", size or "")
+    sides = re.fullmatch(r"([1-9]\d{1,4})x([1-9]\d{1,4})", size)
     if sides is not None:
         width, height = map(int, sides.groups())
         cut = find_crop(picture, width, height, fit).describe()

@@ -33,10 +33,12 @@ PICTURES: dict[str, dict[str, Any]] = {
 }
 BADGE = '<span class="lafi-badge"></span>'
 AT_HAND = ("depth", "cutoff")
+GROUP, IN_GROUP = "Views, region and batch", ("views", "region", "anchor")
 LIKENESS_HELP = (
     "How much of the character comes through, against how free the pose is. Sets strength and "
     "fidelity."
 )
+MANY = 99  # pictures, for the line about the cost
 # The dial's positions with the two numbers of each; the page only looks them up.
 LIKENESS = json.dumps([[each, *likeness(each)] for each in range(0, 101, LIKENESS_STEP)])
 
@@ -61,6 +63,8 @@ def build_ui(script: Any, is_img2img: bool) -> list:
                 controls |= {name: _control(script, BY_NAME[name]) for name in AT_HAND}
                 with gr.Row():
                     presets = {name: _preset_button(script, name) for name in PRESETS}
+        with gr.Accordion(label=GROUP, open=False, elem_id=script.elem_id("ui_group")), gr.Row():
+            controls |= {name: _control(script, BY_NAME[name]) for name in IN_GROUP}
         note = gr.HTML("", elem_id=script.elem_id("ui_note"), elem_classes="lafi-line")
         line = gr.HTML("", elem_id=script.elem_id("ui_status"), elem_classes="lafi-line")
         cut = gr.HTML("", elem_id=script.elem_id("ui_cut"), elem_classes="lafi-line")
@@ -79,7 +83,9 @@ def build_ui(script: Any, is_img2img: bool) -> list:
         _connect_pictures(script, controls, take, note, tab)
     _keep_out_of_defaults(on.accordion, dial, *controls.values())
     script.infotext_fields = [*infotext.paste_fields(controls), (note, _paste_note)]
-    script.paste_field_names = [field.infotext for field in FIELDS if field.shown]
+    # Not the views: the host hands on what it was given, and gradio takes back no file's bytes.
+    sent = [field for field in FIELDS if field.shown and field.name != "views"]
+    script.paste_field_names = [field.infotext for field in sent]
     return [controls[field.name] for field in FIELDS]
 
 
@@ -150,14 +156,20 @@ def _preset(name: str) -> list[Any]:
 
 def _connect_status(script: Any, controls: dict[str, Any], line: Any) -> None:
     refresh = gr.Button(visible=False, elem_id=script.elem_id("ui_refresh"))
+    count = gr.Textbox("1", visible=False, elem_id=script.elem_id("ui_count"))
     refresh.click(
         fn=_status_line,
-        inputs=[controls[name] for name in status.STATUS],
+        inputs=[*(controls[name] for name in status.STATUS), count],
         outputs=[line],
         show_progress=False,
         queue=False,
     )
     _click_on_change(refresh, [controls[name] for name in ("enabled", *status.STATUS)])
+    # Counted on the page: the pictures themselves would be sent at every move of a slider.
+    pictures = [controls[name] for name in ("image", "views")]
+    for each in pictures:
+        counted = f"lafi.count(image, views, '{refresh.elem_id}')"
+        each.change(fn=None, inputs=pictures, outputs=[count], **js(f"(image, views) => {counted}"))
 
 
 def _connect_fit(script: Any, controls: dict[str, Any], line: Any, tab: str) -> None:
@@ -183,11 +195,15 @@ def _click_on_change(button: Any, controls: list) -> None:
 
 
 def _status_line(*values: Any) -> str:
-    return html.escape(status.describe(dict(zip(status.STATUS, values, strict=True))))
+    *settings, count = values
+    pictures = int(count) if str(count).isdecimal() else 1
+    said = status.describe(dict(zip(status.STATUS, settings, strict=True)), min(pictures, MANY))
+    return html.escape(said)
 
 
-def _fit_line(image: Any, mask: Any, fit: str, cutout: str, size: str) -> str:
-    return html.escape(status.describe_fit(image, mask, fit, cutout, size))
+def _fit_line(*values: Any) -> str:
+    *fields, size = values
+    return html.escape(status.describe_fit(dict(zip(status.FIT, fields, strict=True)), size))
 
 
 def _paste_note(params: dict[str, Any]) -> str:
@@ -197,12 +213,17 @@ def _paste_note(params: dict[str, Any]) -> str:
 def _connect_pictures(
     script: Any, controls: dict[str, Any], take: Any, note: Any, tab: str
 ) -> None:
-    enabled, image = controls["enabled"], controls["image"]
-    mark = f"lafi.mark('{script.elem_id('enabled')}', on, image)"
-    enabled.change(fn=None, inputs=[enabled, image], **js(f"(on, image) => {mark}"))
+    shown = [controls[name] for name in ("enabled", "image", "views", "anchor")]
+    given = "(on, image, views, anchor)"
+    enough = "image || views?.length || anchor === 'batch'"
+    mark = f"lafi.mark('{script.elem_id('enabled')}', on, {enough})"
+    image = controls["image"]
+    for each in shown:
+        if each is not image:
+            each.change(fn=None, inputs=shown, **js(f"{given} => {mark}"))
     # Another picture: what the note says of the old one no longer holds.
-    forget = f"(on, image) => {{ {mark}; return ['']; }}"
-    image.change(fn=None, inputs=[enabled, image], outputs=[note], **js(forget))
+    forget = f"{given} => {{ {mark}; return ['']; }}"
+    image.change(fn=None, inputs=shown, outputs=[note], **js(forget))
     # Filled by the page's script with the picture's data: no path or address reaches the server.
     data = gr.Textbox(visible=False, elem_id=script.elem_id("ui_data"))
     take.click(

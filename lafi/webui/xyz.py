@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import invalid
-from ..kinds import Number
+from ..kinds import Kind, Number
 from ..presets import likeness
-from ..settings import FIELDS, Field
+from ..references import WEIGHT
+from ..settings import FIELDS
 
 log = logging.getLogger("LAFI")
+# The further references whose strength is an axis; the first one's is the table's.
+FURTHER = (2, 3)
 # The attribute of the processing object that `settings.parse` reads as overrides.
 OVERRIDES = "lafi_overrides"
 
@@ -29,19 +32,25 @@ def register() -> None:
         log.warning("the WebUI's X/Y/Z plot was not found; it has no LAFI axes.")
         return
     known = {option.label for option in grids[0].axis_options}
-    axes = [_axis(field, grids[0].AxisOption) for field in FIELDS if field.kind.axis]
-    axes.append(_likeness_axis(grids[0].AxisOption))
+    option = grids[0].AxisOption
+    axes = [_axis(each.label, each.name, each.kind, option) for each in FIELDS if each.kind.axis]
+    axes += [
+        _axis(
+            f"Strength of reference {number}", f"references[{number - 2}].strength", WEIGHT, option
+        )
+        for number in FURTHER
+    ]
+    axes.append(_likeness_axis(option))
     grids[0].axis_options.extend(axis for axis in axes if axis.label not in known)
 
 
-def _axis(field: Field, axis_option: Callable) -> Any:
-    choices = field.kind.choices
+def _axis(label: str, name: str, kind: Kind, axis_option: Callable) -> Any:
     return axis_option(
-        f"[LAFI] {field.label}",
-        field.kind.axis,
-        _apply(field),
-        confirm=_confirm(field),
-        choices=(lambda: list(choices)) if choices else None,
+        f"[LAFI] {label}",
+        kind.axis,
+        _apply(name, kind),
+        confirm=_confirm(name, kind),
+        choices=(lambda: list(kind.choices)) if kind.choices else None,
     )
 
 
@@ -61,13 +70,13 @@ def _likeness_axis(axis_option: Callable) -> Any:
     return axis_option("[LAFI] Likeness", percent.axis, apply, confirm=confirm, choices=None)
 
 
-def _value(field: Field, cell: Any) -> Any:
-    return field.kind.read(cell) if isinstance(cell, str) else cell
+def _value(kind: Kind, cell: Any) -> Any:
+    return kind.read(cell) if isinstance(cell, str) else cell
 
 
-def _apply(field: Field) -> Callable[[Any, Any, Sequence[Any]], None]:
+def _apply(name: str, kind: Kind) -> Callable[[Any, Any, Sequence[Any]], None]:
     def apply(p: Any, cell: Any, cells: Sequence[Any]) -> None:
-        _override(p, {field.name: _value(field, cell)})
+        _override(p, {name: _value(kind, cell)})
 
     return apply
 
@@ -77,11 +86,11 @@ def _override(p: Any, values: dict[str, Any]) -> None:
     setattr(p, OVERRIDES, {**(getattr(p, OVERRIDES, None) or {}), **values})
 
 
-def _confirm(field: Field) -> Callable[[Any, Sequence[Any]], None]:
+def _confirm(name: str, kind: Kind) -> Callable[[Any, Sequence[Any]], None]:
     def confirm(p: Any, cells: Sequence[Any]) -> None:
         for cell in cells:
-            problem = field.kind.check(_value(field, cell))
+            problem = kind.check(_value(kind, cell))
             if problem:
-                raise invalid(field.name, f"{problem} (X/Y/Z value {cell!r})")
+                raise invalid(name, f"{problem} (X/Y/Z value {cell!r})")
 
     return confirm

@@ -96,7 +96,7 @@ class Result:
 
     def lafi_keys(self) -> set[str]:
         """LAFI's keys in the first picture's infotext."""
-        return set(re.findall(r"\b(LAFI [a-z_ ]+):", self.infotexts[0]))
+        return set(re.findall(r"\b(LAFI [a-z0-9_ ]+):", self.infotexts[0]))
 
 
 class WebUI(Client):

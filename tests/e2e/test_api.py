@@ -45,7 +45,7 @@ def test_last_run_tells_what_happened(webui, injected) -> None:
     assert run["host"]
     assert run["family"]
     assert run["description"]
-    assert re.fullmatch(r"[0-9a-f]{12}", run["reference"])
+    assert re.fullmatch(r"[0-9a-f]{12}", run["references"][0]["hash"])
     assert run["error"] is None
     assert run["seconds"] > 0
     assert run["bank"]["recordings"] > 0

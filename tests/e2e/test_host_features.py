@@ -30,7 +30,7 @@ def test_infotext_says_so_when_it_ran(plain, injected) -> None:
         "LAFI version",
         "LAFI run",
     }
-    assert f"LAFI reference: {injected().run['reference']}" in injected().infotexts[0]
+    assert f"LAFI reference: {injected().run['references'][0]['hash']}" in injected().infotexts[0]
 
 
 def test_infotext_gives_the_same_picture_again(webui) -> None:

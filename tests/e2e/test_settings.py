@@ -83,7 +83,7 @@ def test_a_mask_keeps_fewer_tokens(webui, plain, kind) -> None:
     assert masked.picture != whole.picture
     assert masked.picture != plain().picture
     assert masked.total("reference_bytes") < whole.total("reference_bytes")
-    assert masked.run["reference"] != whole.run["reference"]
+    assert masked.run["references"] != whole.run["references"]
 
 
 def test_each_fit_is_another_picture(webui, injected) -> None:

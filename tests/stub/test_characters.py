@@ -272,7 +272,7 @@ def test_the_hash_is_the_one_that_a_run_writes(folder: Path, a1111: WebUI) -> No
 
     writing.save(library(), "anna", [(reference(), mask)], None)
     a1111.txt2img({"image": reference(), "mask": mask})
-    assert call("GET", "anna")[1]["hash"] == a1111.last_run["reference"]
+    assert call("GET", "anna")[1]["hash"] == a1111.last_run["references"][0]["hash"]
 
 
 def test_metadata_and_pictures_change_by_themselves(folder: Path) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from .host import WebUI, reference
 
+COUNT = "script_txt2img_LAFI_ui_count"
 TITLE = "LAFI - character consistency"
 
 
@@ -51,6 +52,14 @@ def test_every_control_is_built_from_the_table(built: list[Any]) -> None:
         control = by_label[field.caption]
         assert type(control).__name__ == name
         assert arguments.items() <= control.kwargs.items()
+
+
+def test_send_to_hands_on_what_gradio_takes_back(a1111: WebUI) -> None:
+    a1111.script.ui(False)
+    names = a1111.script.paste_field_names
+    assert "LAFI image" in names
+    assert "LAFI region" in names
+    assert not {"LAFI views", "LAFI references"} & set(names)
 
 
 def test_pictures_reach_the_server_as_they_are(built: list[Any]) -> None:
@@ -119,7 +128,21 @@ def hero_at_the_side() -> Image.Image:
 def test_the_page_says_what_is_cut_away(a1111: WebUI, given: Any, text: str) -> None:
     from lafi.webui import status
 
-    assert status.describe_fit(*given) == text
+    *fields, size = given
+    values = dict(zip(("image", "mask", "fit", "cutout"), fields, strict=True))
+    assert status.describe_fit(values, size) == text
+
+
+def test_the_page_says_what_is_cut_away_of_each_view(a1111: WebUI) -> None:
+    from lafi.webui import status
+
+    values = {"image": WIDE, "mask": None, "fit": "crop", "cutout": "auto"}
+    assert status.describe_fit(values | {"views": [BUSY, WIDE]}, "768x256") == (
+        "View 1: The figure is cut out: 31 % of the reference. "
+        "View 3: The figure is cut out: 31 % of the reference."
+    )
+    named = status.describe_fit(values | {"views": [b"no picture"]}, "768x256")
+    assert named.startswith("LAFI: views[0]: cannot be read as a picture")
 
 
 def test_the_dial_and_both_numbers_move_each_other(built: list[Any]) -> None:
@@ -139,11 +162,12 @@ def test_the_dial_and_both_numbers_move_each_other(built: list[Any]) -> None:
         assert {each["fn"] for each in (event, *following)} == {None}
 
 
-def status_line(**fields: Any) -> str:
+def status_line(pictures: int = 1, **fields: Any) -> str:
     from lafi.settings import BY_NAME
     from lafi.webui import status
 
-    return status.describe({name: BY_NAME[name].default for name in status.STATUS} | fields)
+    values = {name: BY_NAME[name].default for name in status.STATUS} | fields
+    return status.describe(values, pictures)
 
 
 @pytest.mark.parametrize(("fields", "text"), [
@@ -159,6 +183,15 @@ def status_line(**fields: Any) -> str:
     ({"depth": 0}, "nothing is injected at depth 0 %"),
     ({"strength": 0}, "nothing is injected at strength 0."),
     ({"start": 80}, "nothing is injected; the cutoff must be above the start."),
+    ({"pictures": 3}, "4 recordings of each of 3 references in 20 steps, about 53 % more work for "
+                      "the first picture, 16 % for later ones."),
+    ({"region": "left"}, "4 recordings of the reference in 20 steps, about 15 % more work for the "
+                         "first picture, 3 % for later ones."),
+    ({"anchor": "batch"}, "5 % for later ones; the first picture of a batch is the reference of "
+                          "the others, about 5 % more work."),
+    ({"anchor": "batch", "pictures": 0}, "of the run; the first picture of a batch is the "
+                                         "reference of the others, about 5 % more work."),
+    ({"region": "sky"}, "region: is no region"),
     ({"strength": 9}, "strength: must be a number from 0 to 4"),
 ], ids=str)  # fmt: skip
 def test_the_status_line_says_what_is_done_and_what_it_costs(a1111, fields, text) -> None:
@@ -181,10 +214,44 @@ def test_the_status_line_counts_what_a_run_does(a1111: WebUI, stream: str, refre
 def test_the_run_says_what_was_cut_away(webui: WebUI, caplog) -> None:
     caplog.set_level("INFO", "LAFI")
     webui.txt2img({"image": WIDE, "mask": hero_at_the_side()})
-    cut = webui.last_run["cut"]
-    assert cut == {"reference": pytest.approx(2 / 3), "subject": 0}
+    [shown] = webui.last_run["references"]
+    assert shown["cut"] == {"reference": pytest.approx(2 / 3), "subject": 0}
     assert "67 % of the reference is cut away, 0 % of the part that the mask keeps" in caplog.text
-    assert webui.last_run["figure"] is None
+    assert shown["figure"] is None
     webui.txt2img({"image": reference(), "cutout": "off"})
-    assert webui.last_run["cut"] == {"reference": 0, "subject": None}
+    assert webui.last_run["references"][0]["cut"] == {"reference": 0, "subject": None}
     assert caplog.text.count("cut away") == 1
+
+
+def test_the_page_counts_its_pictures_for_the_line_about_the_cost(built: list[Any]) -> None:
+    from lafi.webui import ui
+
+    image, views = (
+        next(each for each in built if each.label == label)
+        for label in ("Reference image", "More views")
+    )
+    for each in (image, views):
+        counting = [event for _, event in each.events if "lafi.count" in event.get("_js", "")]
+        assert [event["inputs"] for event in counting] == [[image, views]]
+        assert [event["outputs"][0].elem_id for event in counting] == [COUNT]
+    assert "each of 2 references" in ui._status_line(*status_values(), "2")
+    for count in ("1", "", None, "-1", "many"):
+        assert "of the reference in" in ui._status_line(*status_values(), count)
+
+
+def status_values() -> list[Any]:
+    from lafi.settings import BY_NAME
+    from lafi.webui import status
+
+    return [BY_NAME[name].default for name in status.STATUS]
+
+
+def test_views_region_and_anchor_stand_in_a_group_of_their_own(built: list[Any]) -> None:
+    from lafi.webui import ui
+
+    labels = [each.label for each in built if each.label]
+    first = labels.index(ui.GROUP) + 1
+    assert labels[first : first + 3] == ["More views", "Region", "Batch anchor"]
+    region = next(each for each in built if each.label == "Region")
+    assert region.kwargs["allow_custom_value"] is True
+    assert region.kwargs["choices"][:3] == ["", "left", "right"]

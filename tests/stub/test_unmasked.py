@@ -39,8 +39,8 @@ def test_a_figure_that_does_not_fit_is_not_cut_out(
     assert made.infotexts[0]["LAFI reference"] == whole.infotexts[0]["LAFI reference"]
     assert "LAFI version" in made.infotexts[1]
     report = webui.last_run
-    assert (report["figure"], report["error"]) == (None, None)
-    assert report["cut"] == told["cut"]
+    assert (report["references"][0]["figure"], report["error"]) == (None, None)
+    assert report["references"] == told["references"]
     assert [each["evaluations"] for each in report["passes"]] == [3, 3]
     [said] = warnings(caplog)
     assert said.startswith(WARNING)
@@ -49,7 +49,7 @@ def test_a_figure_that_does_not_fit_is_not_cut_out(
 
 def test_where_it_fits_the_figure_stays_cut_out(webui: WebUI) -> None:
     webui.txt2img(CUT_OUT, **SMALL)
-    assert webui.last_run["figure"] is not None
+    assert webui.last_run["references"][0]["figure"] is not None
 
 
 def test_later_evaluations_are_made_again_as_well(a1111: WebUI) -> None:
@@ -98,5 +98,5 @@ def test_a_figure_that_vanishes_at_the_pictures_size_is_not_cut_out(
         ImageDraw.Draw(thin).line((x, 64, x, 4032), (200, 40, 60), 8)
     a1111.txt2img({"image": thin}, **SMALL)
     assert a1111.last_run["error"] is None
-    assert a1111.last_run["figure"] is None
+    assert a1111.last_run["references"][0]["figure"] is None
     assert [each.startswith(WARNING) for each in warnings(caplog)] == [True]

@@ -43,6 +43,7 @@ def test_every_number_choice_and_switch_has_one_axis(grid):
     labels = [each.label for each in grid.axis_options]
     without = {"image", "prompt", "mask", "references", "views"}
     wanted = [f"[LAFI] {each.label}" for each in FIELDS if each.name not in without]
+    wanted += [f"[LAFI] Strength of reference {number}" for number in (2, 3)]
     assert labels == ["Seed", *wanted, "[LAFI] Likeness"]
 
 
@@ -82,6 +83,9 @@ def test_the_likeness_sets_both_numbers(grid):
         ("Reference stream", ["noise", "sideways"], "stream"),
         ("Enable LAFI", ["True", "maybe"], "enabled"),
         ("Likeness", [100, 101], "likeness"),
+        ("Region", ["0-50%", "left", "lefft"], "region"),
+        ("Batch anchor", ["off", "all"], "anchor"),
+        ("Strength of reference 3", [1.0, 5.0], "references[1].strength"),
     ],
 )
 def test_a_wrong_cell_is_an_error_that_names_the_field(grid, label, cells, field):
@@ -90,4 +94,15 @@ def test_a_wrong_cell_is_an_error_that_names_the_field(grid, label, cells, field
     with pytest.raises(LafiError) as caught:
         axis(grid, label).confirm(None, cells)
     assert caught.value.problems[0]["loc"] == [field]
-    assert str(cells[1]) in caught.value.message
+    assert str(cells[-1]) in caught.value.message
+
+
+def test_a_further_reference_has_its_strength_set(grid):
+    xyz.register()
+    p = SimpleNamespace()
+    axis(grid, "Strength of reference 2").apply(p, 0.5, [0.5, 1])
+    axis(grid, "Region").apply(p, "right", ["right"])
+    given = {"image": "A", "references": [{"image": "B"}, {"image": "C"}]}
+    settings = parse([given], p.lafi_overrides)
+    assert [each.strength for each in settings.characters] == [2, 0.5, 2]
+    assert settings.region == "right"
