@@ -29,7 +29,7 @@ def refused(**fields: Any) -> dict[str, str]:
     ({"image": [A, 5]}, "image[1]", "must be a base64 string, a data URL or a picture"),
     ({"image": [A, ""]}, "image[1]", "is empty"), ({"image": []}, "image", "is missing"),
     ({"image": 5}, "image", "or a list of them"), ({"image": [[A]]}, "image[0]", "must be a base"),
-    ({"views": [A, None]}, "views[1]", "is empty"), ({"mask": [A]}, "mask", "must be a base64"),
+    ({"views": [A, None]}, "views[1]", "is empty"), ({"mask": [A, 5]}, "mask[1]", "must be a base"),
     ({"references": A}, "references", 'must be a list of objects such as {"image": "..."}'),
     ({"references": {"image": A}}, "references", "must be a list of objects"),
     ({"references": [A]}, "references[0]", 'must be an object such as {"image": "..."}'),
@@ -89,7 +89,7 @@ def test_what_is_of_the_reference_image_needs_one(fields, name: str, value: str)
 def test_one_picture_is_one_character() -> None:
     (only,) = ask(image=A, mask=B, region="left", prompt="a boy", strength=1.5).characters
     assert only.pictures == (("image", A),)
-    assert (only.where, only.mask, only.strength) == ("", B, 1.5)
+    assert (only.where, only.masks, only.strength) == ("", (("mask", B),), 1.5)
     assert (only.region, only.prompt, only.name) == (Region(x1=0.5), "a boy", "")
 
 
@@ -112,7 +112,22 @@ def test_further_references_are_characters_with_the_runs_strength_or_their_own()
     assert (second.strength, second.region) == (0.5, Region(x0=0.5))
     assert (second.prompt, second.name) == ("a girl", "Ann")
     assert [name for name, _ in third.pictures] == [f"references[1].image[{i}]" for i in (0, 1)]
-    assert (third.strength, third.mask, third.region) == (3, B, None)
+    assert (third.strength, third.region) == (3, None)
+    names = [(image[0], mask[0], mask[1]) for image, mask in third.views]
+    assert names == [
+        ("references[1].image[0]", "references[1].mask", B),
+        ("references[1].image[1]", "mask", None),
+    ]
+
+
+def test_each_view_may_have_its_mask() -> None:
+    (only,) = ask(image=[A, B], views=[C], mask=[None, A, ""]).characters
+    assert [mask for _, (_, mask) in only.views] == [None, A, None]
+    entries = [{"image": A, "mask": [B, C]}]
+    assert refused(image=A, mask=[B, C], references=entries) == {
+        "mask": "has 2 pictures, for 1 of the character",
+        "references[0].mask": "has 2 pictures, for 1 of the character",
+    }
 
 
 def test_what_is_left_out_or_null_is_the_default() -> None:

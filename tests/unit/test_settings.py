@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lafi.errors import LafiError
 from lafi.kinds import Choice, Integer, Number, Place, Switch, Text
-from lafi.lists import Entries, Image, Images, Views
+from lafi.lists import Entries, Images, Masks, Views
 from lafi.presets import (
     LIKENESS,
     LIKENESS_STEP,
@@ -50,7 +50,7 @@ def good(field: Field) -> st.SearchStrategy[Any]:
         Choice: st.sampled_from(kind.choices or ("",)),
         Text: st.text(st.characters(codec="utf-8")),
         Place: st.sampled_from(["", "0-50%", "0.2-1,0-0.5", *WORDS]),
-        Image: PICTURES,
+        Masks: PICTURES,
         Images: PICTURES | st.lists(PICTURES, min_size=1, max_size=3).map(tuple),
         Views: st.lists(PICTURES, min_size=1, max_size=3).map(tuple),
         Entries: st.lists(entries(), max_size=2).map(tuple),
@@ -85,7 +85,7 @@ def wrong(field: Field) -> st.SearchStrategy[Any]:
         Choice: junk | st.text().filter(lambda value: value not in kind.choices),
         Text: junk | st.integers() | st.sampled_from(["\ud800", "a\udfff"]),
         Place: junk | st.sampled_from([0.5, "lefft", "0.5", "0.5-0.2", "\ud800"]),
-        Image: NO_PICTURES | st.just([]),
+        Masks: NO_PICTURES | st.lists(NO_PICTURES, min_size=1, max_size=1),
         Images: NO_PICTURES | st.lists(NO_PICTURES, min_size=1, max_size=1),
         Views: NO_PICTURES | st.lists(NO_PICTURES, min_size=1, max_size=1),
         Entries: st.sampled_from([5, "x", {}, [5], [[]], [{}], [{"image": ""}], [{"imag": "x"}]]),
