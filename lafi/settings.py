@@ -205,7 +205,9 @@ PART = re.compile(r"(references)\[(\d{1,4})\]\.(\w+)")
 FORMER = {"rows": "is not a setting any more; use fidelity: 0 for both, 1 for positive"}
 
 
-def parse(args: Sequence[Any], overrides: Mapping[str, Any] | None = None) -> LafiSettings:
+def parse(
+    args: Sequence[Any], overrides: Mapping[str, Any] | None = None, called: bool = False
+) -> LafiSettings:
     """Settings from a script's arguments: one dict of fields, or values in the table's order.
 
     A dict that leaves `enabled` out is enabled: who names LAFI in a request wants it.
@@ -215,6 +217,7 @@ def parse(args: Sequence[Any], overrides: Mapping[str, Any] | None = None) -> La
             from an infotext; the dict goes before them.
         overrides: fields that X/Y/Z or another extension sets, on top; also parts of them, such as
             ``references[0].strength``.
+        called: whether references come from elsewhere as well: a prompt's tags.
 
     Raises:
         LafiError: `invalid_settings`, with a problem for every wrong field.
@@ -228,7 +231,7 @@ def parse(args: Sequence[Any], overrides: Mapping[str, Any] | None = None) -> La
     for name, value in (overrides or {}).items():
         part = PART.fullmatch(name)
         values |= {name: value} if part is None else _with_part(values, part, value)
-    return validate(values)
+    return validate(values, called)
 
 
 def _with_part(values: Mapping[str, Any], part: re.Match[str], value: Any) -> dict[str, Any]:
@@ -243,8 +246,8 @@ def _with_part(values: Mapping[str, Any], part: re.Match[str], value: Any) -> di
     return {field: changed}
 
 
-def validate(values: Mapping[str, Any]) -> LafiSettings:
-    """Settings from values by name.
+def validate(values: Mapping[str, Any], called: bool = False) -> LafiSettings:
+    """Settings from values by name; references may come from elsewhere as well (`called`).
 
     Raises:
         LafiError: `invalid_settings`, with a problem for every wrong field.
@@ -255,7 +258,7 @@ def validate(values: Mapping[str, Any]) -> LafiSettings:
         problems += [problem(field.name + at, what) for at, what in field.kind.faults(value)]
     if not problems:
         settings = LafiSettings(**{each.name: each.kind.clean(v) for each, v in known.items()})
-        problems = list(_contradictions(settings))
+        problems = list(_contradictions(settings, called))
     if problems:
         raise invalid_fields(problems)
     return settings
@@ -271,11 +274,11 @@ def schema() -> dict[str, Any]:
     }
 
 
-def _contradictions(settings: LafiSettings) -> Iterable[dict[str, Any]]:
+def _contradictions(settings: LafiSettings, called: bool) -> Iterable[dict[str, Any]]:
     if not settings.enabled:
         return
     pictures = settings.image or settings.views
-    if not (pictures or settings.references) and settings.anchor == "off":
+    if not (pictures or settings.references or called) and settings.anchor == "off":
         yield problem("image", "is missing; give a reference image, or disable LAFI")
     elif not pictures:
         # They belong to the first reference alone.

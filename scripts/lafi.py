@@ -3,7 +3,21 @@
 from modules import patches, processing, script_callbacks, scripts
 from modules.sd_samplers_common import Sampler
 
-from lafi.webui import api, ending, infotext, kept, logs, options, request, run, sampling, ui, xyz
+from lafi.webui import (
+    api,
+    beginning,
+    ending,
+    infotext,
+    kept,
+    logs,
+    options,
+    request,
+    run,
+    sampling,
+    ui,
+    xyz,
+)
+from lafi.webui.characters import network, page
 
 logs.set_up()
 options.register()
@@ -22,7 +36,7 @@ class LafiScript(scripts.Script):
         return ui.build_ui(self, is_img2img)
 
     def process(self, p, *args):
-        run.Run.begin(p, args)
+        beginning.begin(p, args)
 
     def process_before_every_sampling(self, p, *args, **kwargs):
         current, latent = run.run_of(p), kwargs.get("x")
@@ -68,5 +82,7 @@ patch(processing, "process_images_inner", ending.guard)
 script_callbacks.on_cfg_denoiser(before_evaluation)
 script_callbacks.on_model_loaded(model_loaded)
 script_callbacks.on_before_ui(xyz.register)
+script_callbacks.on_before_ui(network.register)
+script_callbacks.on_before_ui(page.register)
 script_callbacks.on_infotext_pasted(infotext.on_infotext_pasted)
 script_callbacks.on_app_started(app_started)

@@ -16,6 +16,7 @@ log = logging.getLogger("LAFI")
 
 PREFIX = "LAFI "
 REFERENCE = PREFIX + "reference"
+CHARACTERS = PREFIX + "characters"
 VERSION = PREFIX + "version"
 RUN = PREFIX + "run"
 ERROR = PREFIX + "error"
@@ -87,7 +88,8 @@ def on_infotext_pasted(infotext: str, params: dict[str, Any]) -> None:
     if VERSION not in params:
         return
     wanted = {field.infotext: _checked(field, value) for field, value in read(params).items()}
-    wanted[BY_NAME["enabled"].infotext] = str(True)
+    # A prompt's tags act by themselves.
+    wanted[BY_NAME["enabled"].infotext] = str(REFERENCE in params or CHARACTERS not in params)
     disregarded = _disregarded()
     params.update({key: text for key, text in wanted.items() if key not in disregarded})
 
@@ -138,6 +140,8 @@ def paste_note(params: Mapping[str, Any]) -> str:
         picture = "those pictures" if views else "that picture"
         said.append(f"Pasted settings belong to reference {first[0]}{views}: load {picture} above.")
     said += [f"{each}: no part of the page holds it." for each in _further(params)]
+    if CHARACTERS in params:
+        said.append(f"The prompt's tags called {params[CHARACTERS]}.")
     return " ".join(said) or "Pasted settings need no reference."
 
 

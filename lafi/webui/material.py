@@ -44,6 +44,7 @@ class Material:
 
     Attributes:
         crops: what the latest size cut away of each.
+        firsts: the first picture that is made, by model and size, once it is.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Material:
         # A run's text encoder changes with the model and with the networks that a prompt names.
         self._texts: dict[tuple, Conditioning] = {}
         self._told: set[tuple] = set()
-        self._firsts: dict[tuple, tuple[int, Kept]] = {}
+        self.firsts: dict[tuple, tuple[int, Kept]] = {}
 
     @property
     def views(self) -> list[View]:
@@ -66,6 +67,12 @@ class Material:
     def hashes(self) -> list[list[str]]:
         """Of the pictures of each character."""
         return [[view.picture.hash for view in each] for each in self.characters]
+
+    def acts_here(self) -> bool:
+        """Whether any of it acts in the part of the picture that is made."""
+        part = part_made(self.p)
+        seen = [view.character for view in self.views if view.character.strength]
+        return self.anchored or any(not c.region or c.region.within(part) for c in seen)
 
     def sources(self, host: Host, height: int, width: int) -> list[Source]:
         """What a pass at a latent size sees, for the model that is loaded now.
@@ -97,13 +104,13 @@ class Material:
         """The first picture of all, as this batch sees it: beside itself, or as it was kept."""
         key = (host.model_key(), height, width, getattr(self.p, "is_hr_pass", False))
         batch = getattr(self.p, "iteration", 0)
-        first, tokens = self._firsts.setdefault(key, (batch, Kept()))
+        first, tokens = self.firsts.setdefault(key, (batch, Kept()))
         own = Own(host.schedule(), batch == first, tokens if self.p.n_iter > 1 else None)
         return Source(own, self.settings.strength, name=OWN)
 
     def skipped(self) -> None:
         """A picture that came to no end is no reference: the next one takes its place."""
-        self._firsts.clear()
+        self.firsts.clear()
 
     def _reference(self, index: int, host: Host, height: int, width: int) -> Reference:
         settings, picture = self.settings, self.views[index].picture

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,12 +23,11 @@ from ..core.sites import Site, choose_sites, describe_sites, find_sites
 from ..errors import LafiError
 from ..hosts import find_host
 from ..hosts.base import Host
-from ..settings import LafiSettings, parse
-from . import checks, infotext, kept, nesting, options
+from ..settings import LafiSettings
+from . import infotext, kept, options
+from .cast import Cast
 from .material import Material
 from .reports import code_of, describe, summarise
-from .views import open_views
-from .xyz import OVERRIDES
 
 log = logging.getLogger("LAFI")
 ATTRIBUTE = "lafi_run"
@@ -43,7 +41,8 @@ class Run:
         p: the object whose run this is.
         outer: the request within whose picture `p` is made, or None.
         id: names the run in the infotext.
-        material: what passes are made of; None until the input was good.
+        cast: who acts in its passes; None until the input was good.
+        material: what the latest pass is made of; None where nothing acted so far.
         inner: reports of the runs within this one's pictures.
         sampling: whether the host's sampler loop is running.
     """
@@ -51,6 +50,7 @@ class Run:
     p: Any
     outer: Any = None
     settings: LafiSettings = field(default_factory=LafiSettings)
+    cast: Cast | None = None
     material: Material | None = None
     error: BaseException | None = None
     id: str = field(default_factory=lambda: secrets.token_hex(6))
@@ -65,8 +65,8 @@ class Run:
     _session: Session | None = None
     _resources: ExitStack = field(default_factory=ExitStack)
     _model_key: tuple | None = None
-    _batches: list[int] = field(default_factory=list)
-    """Of each pass, the batch of the batch count."""
+    _made: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    """Of each pass, the batch of the batch count, and the characters that its prompt calls."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Run:
         """Itself: a deep copy of `p` has no run either."""
@@ -74,52 +74,13 @@ class Run:
 
     # ---- before sampling ----------------------------------------------------------------------
 
-    @classmethod
-    def begin(cls, p: Any, args: Sequence[Any]) -> None:
-        """Starts a run on `p` if its arguments ask for one; bad input is kept for the sampler."""
-        unfinished = run_of(p)
-        if unfinished is not None:  # begun again before its end
-            unfinished.finish()
-        setattr(p, ATTRIBUTE, None)
-        run = cls(p, nesting.enclosing(p))
-        try:
-            run.settings = parse(args, run._overrides())
-            if run.settings.enabled:
-                run._check()
-        except Exception as error:
-            run.fail(error)
-        acts = run.error is not None or run._acts()
-        own = infotext.without(p.extra_generation_params)
-        # A copy shares its dict with the original, whose keys are not to be touched.
-        if acts or len(own) < len(p.extra_generation_params):
-            p.extra_generation_params = own
-        if acts:
-            setattr(p, ATTRIBUTE, run)
-            # What was asked for, until a batch is over: hosts keep it as the last prompt before.
-            run._write_infotext(run.error is None)
-
-    def _overrides(self) -> dict[str, Any]:
-        """What X/Y/Z sets, here or for the picture around this one."""
-        given = (getattr(each, OVERRIDES, None) or {} for each in (self.outer, self.p))
-        return {name: value for each in given for name, value in each.items()}
-
-    def _acts(self) -> bool:
-        settings = self.settings
-        if self.outer is None or not settings.acts:
-            return settings.acts
-        # A picture within a picture has no batch, and a first pass alone.
-        shows = any(each.strength for each in settings.characters)
-        return shows and (settings.passes != "hires" or getattr(self.p, "enable_hr", False))
-
-    def _check(self) -> None:
-        settings = self.settings
-        find_host()
-        if self.outer is None:
-            checks.check(settings, self.p)
-        anchored = settings.anchor == "batch" and self.outer is None
-        self.material = Material(self.p, settings, open_views(settings), anchored)
-        if not settings.acts:
-            log.info("nothing to inject: depth, cutoff or strength is 0.")
+    def expect(self, wrong: Exception | None) -> None:
+        """Before each batch and each hires pass, when the host has read its prompts; what is wrong
+        in them is kept for the sampler."""
+        if self.error is None:
+            if wrong is not None:
+                self.fail(wrong)
+            self.announce(wrong is None and self.wanted())
 
     def prepare(self, height: int, width: int) -> None:
         """Encodes the reference for a latent size, before the UNet is in memory where possible.
@@ -195,12 +156,22 @@ class Run:
         self.material.unmask()
         self.error = None
         self.passes.pop()
-        self._batches.pop()
+        self._made.pop()
         return True
 
     def wanted(self) -> bool:
-        """Whether the pass of this moment is one that the settings name."""
-        return self.settings.passes in ("both", self._pass())
+        """Whether the pass of this moment is one that sees a reference."""
+        if self.settings.passes not in ("both", self._pass()):
+            return False
+        assert self.cast is not None
+        try:
+            now = self.cast.now()
+            self.material = now or self.material
+            # Other scripts redraw faces wherever they are: one outside of the region has no error.
+            return now is not None and (self.outer is None or now.acts_here())
+        except Exception as error:
+            self.fail(error)
+            return False
 
     def _pass(self) -> str:
         return "hires" if getattr(self.p, "is_hr_pass", False) else "first"
@@ -212,13 +183,14 @@ class Run:
 
         A refiner or another hires checkpoint changes the model inside a run.
         """
-        key = (host.model_key(), height, width, self._pass())
+        assert self.cast is not None
+        assert self.material is not None
+        key = (host.model_key(), height, width, self._pass(), self.material)
         if self._session is not None and key == self._model_key:
             return self._session
         self.close()
-        assert self.material is not None
         self.passes.append(PassReport(self._pass()))
-        self._batches.append(self._batch())
+        self._made.append((self._batch(), self.cast.names()))
         unet = host.unet()
         sites = find_sites(unet)
         chosen = choose_sites(sites, self.settings.depth, self.settings.layers)
@@ -254,23 +226,25 @@ class Run:
     def _batch(self) -> int:
         return getattr(self.p, "iteration", 0)
 
-    def injected(self) -> int:
-        """How many model evaluations of the latest batch saw the reference."""
-        made = zip(self.passes, self._batches, strict=True)
-        return sum(each.injected for each, batch in made if batch == self._batch())
+    def _called(self) -> list[dict[str, str]]:
+        """The characters of the latest batch's passes, of those that saw a reference."""
+        made = zip(self.passes, self._made, strict=True)
+        return [names for each, (n, names) in made if each.injected and n == self._batch()]
 
     def write_infotext(self) -> None:
         """Says of the latest batch's pictures what happened; nothing if nothing did."""
-        self._write_infotext(self.injected() > 0)
+        self.announce(bool(self._called()))
 
-    def _write_infotext(self, used: bool) -> None:
+    def announce(self, used: bool) -> None:
+        """The same of what is to come (`used`), until a batch is over: hosts keep the infotext of
+        the last prompt before."""
         params = self.p.extra_generation_params
         infotext.clear(params)
         if self.error is not None:
             params |= {infotext.ERROR: code_of(self.error), infotext.RUN: self.id}
-        elif used and self.material is not None:
-            params |= infotext.describe(self.settings, self.material.hashes)
-            params[infotext.RUN] = self.id
+        elif used and self.cast is not None and self.material is not None:
+            called = self._called() or [self.cast.names()]
+            params |= self.cast.describe(self.material, called) | {infotext.RUN: self.id}
 
     def finish(self) -> None:
         """Ends the run: one log line, and the report for the API."""

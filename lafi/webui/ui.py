@@ -22,6 +22,8 @@ from ..presets import (
 )
 from ..settings import BY_NAME, FIELDS, Field
 from . import infotext, kept, status
+from .characters import controls as characters
+from .characters import pasting
 from .decode import decode
 
 GRADIO = int(gr.__version__.split(".")[0])
@@ -81,8 +83,9 @@ def build_ui(script: Any, is_img2img: bool) -> list:
         _connect_status(script, controls, line)
         _connect_fit(script, controls, cut, tab)
         _connect_pictures(script, controls, take, note, tab)
+        pasted = characters.build(script, controls, note, tab, js)
     _keep_out_of_defaults(on.accordion, dial, *controls.values())
-    script.infotext_fields = [*infotext.paste_fields(controls), (note, _paste_note)]
+    script.infotext_fields = [*infotext.paste_fields(controls), (note, _paste_note), *pasted]
     # Not the views: the host hands on what it was given, and gradio takes back no file's bytes.
     sent = [field for field in FIELDS if field.shown and field.name != "views"]
     script.paste_field_names = [field.infotext for field in sent]
@@ -207,7 +210,7 @@ def _fit_line(*values: Any) -> str:
 
 
 def _paste_note(params: dict[str, Any]) -> str:
-    return html.escape(infotext.paste_note(params))
+    return html.escape(f"{infotext.paste_note(params)} {pasting.note(params)}".rstrip())
 
 
 def _connect_pictures(

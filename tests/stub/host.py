@@ -10,7 +10,15 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from modules import errors, script_callbacks, scripts, sd_models, shared
+from modules import (
+    errors,
+    extra_networks,
+    script_callbacks,
+    scripts,
+    sd_models,
+    shared,
+    ui_extra_networks,
+)
 from modules.processing import (
     Processed,
     StableDiffusionProcessing,
@@ -52,6 +60,7 @@ class WebUI:
         self.kind = kind
         sd_models.model_data.sd_model = CHECKPOINTS[kind]()
         self.module = load_script()
+        self.module.network.register()
         self.script = self.module.LafiScript()
         self.kept = self.module.kept
         self.runner = scripts.ScriptRunner()
@@ -110,6 +119,8 @@ class WebUI:
         script_callbacks.script_unloaded_callback()
         script_callbacks.callbacks.clear()
         scripts.scripts_data.clear()
+        extra_networks.extra_network_registry.clear()
+        ui_extra_networks.extra_pages.clear()
         errors.exception_records.clear()
         self.kept.clear()
         sd_models.model_data.sd_model = None

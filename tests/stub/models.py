@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import backend.memory_management  # noqa: F401 (the host has it loaded)
 import torch
 from backend.patcher.unet import KModel, Prediction, UnetPatcher
 from torch import Tensor, nn

@@ -15,7 +15,7 @@ from ...lists import Image
 from .. import http
 from . import metadata, writing
 from .folder import library
-from .library import Character, opened, whole_hash
+from .library import Character
 
 FIELDS = ("image", "mask", "metadata")
 
@@ -69,7 +69,7 @@ def _whole(name: str) -> dict[str, Any]:
     pictures = library().pictures(character)
     background = shared.opts.img2img_background_color
     return _describe(character) | {
-        "hash": whole_hash(opened(character.name, pictures, background, "auto")),
+        "hash": library().hash(character, background, "auto"),
         "image": [_text(image) for image, _ in pictures],
         "mask": [None if mask is None else _text(mask) for _, mask in pictures],
     }

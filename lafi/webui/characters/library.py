@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import LafiError, invalid
-from ..images import Picture, open_picture
+from ..images import open_picture
 from . import metadata, names
 
 ENDINGS = (".png", ".webp", ".jpg", ".jpeg")
@@ -128,14 +128,15 @@ class Library:
             LafiError: `bad_character`.
         """
         try:
-            return [
-                (self.read(each.path), self.read(each.mask) if each.mask else None)
-                for each in character.views
-            ]
+            return [self.picture(each) for each in character.views]
         except FAULTS as error:
             raise LafiError(
                 "bad_character", f"character {character.name}: {_say(error)}."
             ) from error
+
+    def picture(self, view: View) -> tuple[bytes, bytes | None]:
+        """A view's file and its mask's."""
+        return self.read(view.path), self.read(view.mask) if view.mask else None
 
     def view_hash(self, view: View, background: str = "#ffffff", cutout: str = "auto") -> str:
         """The hash that a run with this view writes; read once for each change of its files.
@@ -147,6 +148,20 @@ class Library:
         paths = (view.path, *((view.mask,) if view.mask else ()))
         stamps = tuple((each, *_stamp(each)) for each in paths)
         return _hash(self, stamps, background, cutout)
+
+    def hash(self, character: Character, background: str, cutout: str) -> str:
+        """Of a character: its picture's own, or one of all its views'."""
+        return whole_hash([self.view_hash(each, background, cutout) for each in character.views])
+
+    def by_hash(
+        self, hashes: Collection[str], background: str, cutout: str
+    ) -> tuple[Character, View] | None:
+        """The first view that has one of some hashes."""
+        for character in self.characters() if hashes else ():
+            for view in () if character.problem else character.views:
+                if self.view_hash(view, background, cutout) in hashes:
+                    return character, view
+        return None
 
     def read(self, path: Path) -> bytes:
         """A file within the library.
@@ -220,24 +235,8 @@ class Library:
         return Character(names.shown(found.name), found.base, found.views, about, problem)
 
 
-def opened(
-    name: str, pictures: list[tuple[bytes, bytes | None]], background: str, cutout: str
-) -> list[Picture]:
-    """A character's views as a run sees them.
-
-    Raises:
-        LafiError: naming the character.
-    """
-    try:
-        return [open_picture(image, mask, background, cutout) for image, mask in pictures]
-    except LafiError as error:
-        message = str(error).removeprefix("LAFI: ")
-        raise LafiError("bad_character", f"character {name}: {message}") from error
-
-
-def whole_hash(pictures: list[Picture]) -> str:
-    """Of a character: its picture's own, or one of all its views'."""
-    hashes = [each.hash for each in pictures]
+def whole_hash(hashes: list[str]) -> str:
+    """One for all views."""
     return hashes[0] if len(hashes) == 1 else sha256("".join(hashes).encode()).hexdigest()[:12]
 
 

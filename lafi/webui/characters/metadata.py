@@ -7,7 +7,7 @@ from typing import Any
 
 from ...errors import invalid, invalid_fields, problem
 from ...kinds import Kind, Text
-from ...settings import BY_NAME
+from ...references import ENTRY
 
 MOST_BYTES = 2**20
 ACTIVATION, WEIGHT, NEGATIVE = "activation text", "preferred weight", "negative text"
@@ -15,10 +15,10 @@ OWN = "lafi"
 # What hosts write there, and LAFI reads or hands on.
 KNOWN: dict[str, Kind] = {
     **dict.fromkeys(("description", "notes", ACTIVATION, NEGATIVE), Text()),
-    WEIGHT: BY_NAME["strength"].kind,
+    WEIGHT: ENTRY["strength"][0],
 }
 # What a character may set of a reference, beside its strength: that is the preferred weight.
-SETTINGS: dict[str, Kind] = {"prompt": BY_NAME["prompt"].kind, "region": Text()}
+SETTINGS: dict[str, Kind] = {name: ENTRY[name][0] for name in ("prompt", "region")}
 
 
 def read(data: bytes) -> dict[str, Any]:

@@ -30,11 +30,16 @@ def check(name: Any) -> str | None:
         return f"is too long; at most {LONGEST} characters"
     if name != name.strip():
         return "must not begin or end with a space"
-    if not all(each in MARKS or _of_words(each) for each in name):
+    if not all(map(may_hold, name)):
         return f"may hold letters, digits, spaces and {MARKS.strip()} only"
     if name.casefold() in DEVICES:
         return "is the name of a device on Windows"
     return None
+
+
+def may_hold(mark: str) -> bool:
+    """Whether a name may hold a character: letters of every script and their accents, digits."""
+    return mark in MARKS or mark.isalnum() or unicodedata.category(mark).startswith("M")
 
 
 def clean(name: Any, field: str = "name") -> str:
@@ -69,7 +74,3 @@ def near(name: str, known: Iterable[str]) -> str:
         return f"did you mean {' or '.join(names[each] for each in found)}?"
     few = sorted(names.values())[:8]
     return f"known are {', '.join(few)}{' and others' if len(names) > len(few) else ''}"
-
-
-def _of_words(mark: str) -> bool:
-    return mark.isalnum() or unicodedata.category(mark).startswith("M")

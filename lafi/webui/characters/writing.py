@@ -24,13 +24,18 @@ _lock = threading.Lock()
 
 
 def save(
-    library: Library, name: str, views: Sequence[Sent] | None, about: dict[str, Any] | None
+    library: Library,
+    name: str,
+    views: Sequence[Sent] | None,
+    about: dict[str, Any] | None,
+    new: bool = False,
 ) -> Character:
     """Adds a character, or changes its pictures, its metadata, or both.
 
     Args:
         views: one or several; None leaves the pictures as they are.
         about: its metadata; None leaves it as it is.
+        new: whether a character that is there already is left alone.
 
     Raises:
         LafiError: naming the field; or `library_unusable` where nothing can be written.
@@ -40,6 +45,8 @@ def save(
     about = None if about is None else metadata.check(about)
     with _writing():
         old = _existing(library, name)
+        if old is not None and new:
+            raise invalid("name", f"is taken: there is a character {name} already")
         if old is None:
             _refuse_another_case(library, name)
         if old is None and files is None:

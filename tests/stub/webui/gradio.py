@@ -31,9 +31,15 @@ class Component:
         """When the value changes."""
         self._on("change", kwargs)
 
-    def click(self, **kwargs: Any) -> None:
-        """When it is clicked."""
+    def click(self, **kwargs: Any) -> Any:
+        """When it is clicked; what comes after is kept as well."""
         self._on("click", kwargs)
+        return self
+
+    def then(self, **kwargs: Any) -> Any:
+        """After the event before."""
+        self._on("then", kwargs)
+        return self
 
     def input(self, **kwargs: Any) -> None:
         """When the user changes the value."""
@@ -113,8 +119,16 @@ class State(Component):
     """See gradio."""
 
 
+class TextArea(Component):
+    """See gradio."""
+
+
 class Textbox(Component):
     """See gradio."""
+
+
+class Error(Exception):
+    """What the page shows of a failure."""
 
 
 def update(**kwargs: Any) -> dict[str, Any]:

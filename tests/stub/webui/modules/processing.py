@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from . import scripts, sd_samplers_common, sd_samplers_kdiffusion, shared
+from . import extra_networks, scripts, sd_samplers_common, sd_samplers_kdiffusion, shared
 from .sd_models import model_data
 
 
@@ -18,7 +18,7 @@ from .sd_models import model_data
 class StableDiffusionProcessing:
     """A request and its state; scripts hang their own on it."""
 
-    prompt: str = "a knight runs"
+    prompt: Any = "a knight runs"
     negative_prompt: str = ""
     seed: int = 1
     steps: int = 5
@@ -36,6 +36,21 @@ class StableDiffusionProcessing:
     is_hr_pass: bool = False
     sampler: Any = None
     iteration: int = 0
+    disable_extra_networks: bool = False
+    extra_network_data: Any = None
+    all_prompts: list[str] = field(default_factory=list)
+    prompts: list[str] = field(default_factory=list)
+    negative_prompts: list[str] = field(default_factory=list)
+
+    def setup_prompts(self) -> None:
+        """One for each picture."""
+        count = self.batch_size * self.n_iter
+        given = self.prompt
+        self.all_prompts = list(given) if isinstance(given, list) else [given] * count
+
+    def parse_extra_network_prompts(self) -> None:
+        """Of the batch that comes next."""
+        self.prompts, self.extra_network_data = extra_networks.parse_prompts(self.prompts)
 
     def sample(self, x: Tensor, c: Tensor, uc: Tensor) -> Tensor:
         """All passes of one batch, from noise x (B, 4, h, w)."""
@@ -54,6 +69,23 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
 
     enable_hr: bool = False
     hr_scale: float = 2.0
+    hr_prompt: str = ""
+    hr_extra_network_data: Any = None
+    hr_prompts: list[str] = field(default_factory=list)
+    all_hr_prompts: list[str] = field(default_factory=list)
+
+    def setup_prompts(self) -> None:
+        super().setup_prompts()
+        if self.enable_hr:
+            self.all_hr_prompts = [self.hr_prompt or each for each in self.all_prompts]
+
+    def parse_extra_network_prompts(self) -> None:
+        super().parse_extra_network_prompts()
+        if self.enable_hr:
+            first = self.iteration * self.batch_size
+            self.hr_prompts = self.all_hr_prompts[first : first + self.batch_size]
+            parsed = extra_networks.parse_prompts(self.hr_prompts)
+            self.hr_prompts, self.hr_extra_network_data = parsed
 
     def sample(self, x: Tensor, c: Tensor, uc: Tensor) -> Tensor:
         self.is_hr_pass = False
@@ -66,6 +98,8 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
         self.sampler = sd_samplers_kdiffusion.create_sampler(self.sampler_name)
         samples = interpolate(samples, scale_factor=self.hr_scale)
         noise = _noise([self.seed] * len(x), *samples.shape[-2:])
+        if not self.disable_extra_networks:
+            extra_networks.activate(self, self.hr_extra_network_data)
         self.before_sampling(samples, c, uc)
         samples = self.sampler.sample_img2img(self, samples, noise, c, uc)
         self.is_hr_pass = False
@@ -118,6 +152,7 @@ def process_images_inner(p: StableDiffusionProcessing) -> Processed:
     """The loop over the batches."""
     model = model_data.sd_model
     processed = Processed(p)
+    p.setup_prompts()
     if p.scripts is not None:
         p.scripts.process(p)
     for n in range(p.n_iter):
@@ -128,9 +163,14 @@ def process_images_inner(p: StableDiffusionProcessing) -> Processed:
         if hasattr(model, "forge_objects"):
             model.forge_objects = model.forge_objects_original.shallow_copy()
         seeds = [p.seed + n * p.batch_size + i for i in range(p.batch_size)]
+        p.prompts = p.all_prompts[n * p.batch_size : (n + 1) * p.batch_size]
+        p.negative_prompts = [p.negative_prompt] * p.batch_size
+        p.parse_extra_network_prompts()
+        if not p.disable_extra_networks:
+            extra_networks.activate(p, p.extra_network_data)
         if p.scripts is not None:
             p.scripts.process_batch(p, batch_number=n)
-        c = model.get_learned_conditioning([p.prompt] * p.batch_size)
+        c = model.get_learned_conditioning(p.prompts)
         uc = model.get_learned_conditioning([p.negative_prompt] * p.batch_size)
         torch.manual_seed(seeds[0])  # the host's own noise, too, moves the global state
         samples = p.sample(_noise(seeds, p.height // 8, p.width // 8), c, uc)
@@ -139,6 +179,8 @@ def process_images_inner(p: StableDiffusionProcessing) -> Processed:
         for sample in samples:
             _finish(p, processed, sample)
         shared.state.job_no += 1
+    if not p.disable_extra_networks and p.extra_network_data:
+        extra_networks.deactivate(p, p.extra_network_data)
     if p.scripts is not None:
         p.scripts.postprocess(p, processed)
     return processed

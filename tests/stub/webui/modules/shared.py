@@ -11,6 +11,7 @@ HOST_OPTIONS = {
     "upcast_attn": False,
     "api_enable_requests": True,
     "infotext_skip_pasting": [],
+    "samples_format": "png",
 }
 
 
