@@ -16,7 +16,8 @@ from ..training.judges import Judges, judge
 from ..world import ACTIONS, Figure, Picture, draw_identity, draw_picture
 from .methods import Method
 from .metrics import JUDGED, align, eta_squared
-from .run import SHAPE, SIDES, Sampler, Trial
+from .run import Sampler
+from .trials import SHAPE, SIDES, Trial
 
 SIDE, PROMPTS = 4, 2
 

@@ -35,7 +35,7 @@ from ..training.load import PixelModel
 from ..world import ACTIONS, Figure, Picture, caption, draw_identity, draw_picture
 from ..world.draw import with_identities
 from .metrics import bootstrap
-from .run import SHAPE, SIDES
+from .trials import SHAPE, SIDES
 
 TIMES = (200, 400, 600, 800, 950)
 

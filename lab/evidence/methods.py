@@ -1,10 +1,12 @@
-"""The methods that are compared, all through LAFI's own hooks as sites, windows and streams."""
+"""The methods that are compared, all through LAFI's own hooks as sites, windows and streams.
+
+`rows` lists them: those that claims rest on, then those that explore.
+"""
 
 from __future__ import annotations
 
 import functools
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 
 from torch import nn
@@ -24,23 +26,32 @@ class Method:
 
     Attributes:
         name: as the table shows it.
+        whole: measured on every picture; else on a part of them, for direction.
         sites: chooses the injecting sites; None for a run without LAFI.
-        start, cutoff, strength, fidelity, stream, refresh: as in LAFI's settings.
+        start, cutoff, strength, fidelity, stream, refresh: as in LAFI's settings. Stream `own`
+            takes the tokens of a picture that the default has made from the reference just before,
+            standing, from the front.
         blend: fidelity as a blend of predictions instead of weights: the uncond prediction is this
             share of the plain one, the rest of the injected one.
+        over: multiplies the strength, from the window's first evaluation to its last.
+        by_depth: the same from the deepest site to the last.
+        finest: the same at the finest level.
+        sharpen: multiplies the logits of the reference's keys.
         noise: multiplies the reference stream's noise level; below 1 it is cleaner than the target.
         fresh: new noise in every evaluation instead of one fixed noise.
-        mask: of the reference's tokens: none, figure (its true outline), or cutout (as LAFI finds
-            it).
+        mask: of the reference's tokens: none, figure (its true outline), cutout (as LAFI finds
+            it), or grown (by one cell).
         adain: the target's features get the reference's mean and spread as well.
         keys_adain: the reference's keys get the target's mean and spread.
-        rate: share of the reference's tokens that is kept, drawn anew at every layer.
+        thin, rate: how tokens are left out (see `tokens`), and which share of them is kept.
         oracle: the prompt names the identity.
         captioned: the reference stream reads the reference's caption instead of an empty one.
         reference: own, blank (the empty scene), another identity, same pose (as the prompt's), or
-            front (the same figure from the front).
+            front or back (the same figure from there).
+        views: further pictures of it, in the same words; all share the strength.
         image_start: begin from the reference, noised to this share of the run (img2img); None for
             pure noise.
+        again: make the picture a second time, from the first one noised to this share.
         guidance, steps: of the run; None for the table's own.
     """
 
@@ -50,19 +61,27 @@ class Method:
     cutoff: float = 80
     strength: float = 1
     fidelity: float = 0
+    whole: bool = False
     blend: float | None = None
     stream: str = "noise"
     refresh: int = 1
+    over: tuple[float, float] = (1, 1)
+    by_depth: tuple[float, float] = (1, 1)
+    finest: float = 1
+    sharpen: float = 1
     noise: float = 1
     fresh: bool = False
     mask: str = "none"
     adain: bool = False
     keys_adain: bool = False
+    thin: str = "random"
     rate: float = 1
     oracle: bool = False
     captioned: bool = False
     reference: str = "own"
+    views: tuple[str, ...] = ()
     image_start: float | None = None
+    again: float | None = None
     guidance: float | None = None
     steps: int | None = None
 
@@ -73,10 +92,24 @@ class Method:
         return Plan(
             sites=self.sites(find_sites(unet)),
             window=Window(self.start, self.cutoff),
-            stream=self.stream,
+            stream="noise" if self.stream == "own" else self.stream,
             fidelity=self.fidelity,
             refresh=self.refresh,
         )
+
+    @property
+    def alters(self) -> bool:
+        """Whether it changes what LAFI's attention gets (see `altered`)."""
+        changed = self.over, self.by_depth, self.finest, self.sharpen
+        return self.keys_adain or changed != ((1, 1), (1, 1), 1, 1)
+
+    @property
+    def kept_under(self) -> Hashable | None:
+        """What decides a recording beside what LAFI's bank knows; None if it must not be kept."""
+        drawn = self.rate < 1 and self.thin == "random"
+        if self.fresh or self.adain or drawn or self.stream == "own":
+            return None
+        return (self.noise, self.thin, self.rate)
 
 
 def depth(percent: float) -> Choose:
@@ -102,90 +135,19 @@ def from_third(sites: tuple[Site, ...]) -> tuple[Site, ...]:
 
 WHOLE = depth(100)
 PLAIN, ORACLE = "plain", "text oracle"
-PAPER = Method("paper's setting: noise, fidelity 0, strength 1", WHOLE)
+PAPER = Method("paper's setting: noise, fidelity 0, strength 1", WHOLE, whole=True)
 DEFAULT = Method(
-    "LAFI's default", WHOLE, stream="inversion", fidelity=1, strength=2, mask="cutout", refresh=0
+    "LAFI's default",
+    WHOLE,
+    whole=True,
+    stream="inversion",
+    fidelity=1,
+    strength=2,
+    mask="cutout",
+    refresh=0,
 )
 
 
 def default(name: str, **changes: object) -> Method:
-    """The default with something else."""
-    return replace(DEFAULT, name=name, **changes)  # type: ignore[arg-type]
-
-
-def guidance_rows() -> Iterator[Method]:
-    """Fidelity as weights and as a blend, at two guidances."""
-    for guidance, fidelity in itertools.product((3, 7), (0, 0.125, 0.25, 0.5, 0.75, 1)):
-        yield default(
-            f"fidelity {fidelity}, guidance {guidance}", fidelity=fidelity, guidance=guidance
-        )
-        if 0 < fidelity < 1:
-            yield default(
-                f"fidelity {fidelity} as a blend, guidance {guidance}",
-                fidelity=0,
-                blend=fidelity,
-                guidance=guidance,
-            )
-
-
-# Other methods' routings, each at its own defaults, with this world's model and LAFI's hooks.
-PEERS: tuple[Method, ...] = (
-    Method("reference_only, style fidelity 0.5", everywhere, 0, 100, blend=0.5, fresh=True),
-    Method(
-        "reference_adain+attn, style fidelity 0.5", everywhere, 0, 100, blend=0.5, fresh=True,
-        adain=True,
-    ),
-    Method(
-        "MasaCtrl: replaced from block 3, 8-100", from_third, 8, 100, REPLACE, stream="inversion"
-    ),
-    Method("StoryDiffusion: half of the tokens, all layers", everywhere, 0, 100, rate=0.5),
-    Method("ConsiStory: masked, half dropped", WHOLE, 0, 100, mask="figure", rate=0.5),
-    Method("FreeCustom: masked, weight 3", from_third, 0, 100, 3, mask="figure"),
-)  # fmt: skip
-
-
-def around_default() -> Iterator[Method]:
-    """The default with one setting at another value."""
-    for weight in (0.5, 1, 3, 4, 8):
-        yield default(f"strength {weight}", strength=weight)
-    for weight in (1, 2, 4, 8):
-        yield default(f"strength {weight}, no mask", strength=weight, mask="none")
-    for percent in (67, 33, 11):
-        yield default(f"depth {percent} %", sites=depth(percent))
-    for start, cutoff in ((0, 60), (0, 100), (8, 80), (16, 80), (40, 80)):
-        yield default(f"window {start}-{cutoff}", start=start, cutoff=cutoff)
-    for stream in ("noise", "inversion", "denoise"):
-        yield default(f"stream {stream}, exact", stream=stream, refresh=1)
-    for every in (2, 3, 4, 6, 8):
-        yield default(f"refresh {every}", refresh=every)
-    for every in (2, 4, 8):
-        yield default(f"stream noise, refresh {every}", stream="noise", refresh=every)
-    for steps in (6, 20):
-        yield default(f"{steps} steps", steps=steps)
-        yield default(f"{steps} steps, exact", steps=steps, refresh=1)
-    for share in (0.5, 0.25):
-        yield default(f"token rate {share}", rate=share, stream="noise", refresh=1)
-        yield default(f"level x{share}", noise=share, stream="noise", refresh=1)
-
-
-METHODS: tuple[Method, ...] = (
-    Method(PLAIN),
-    Method(ORACLE, oracle=True),
-    PAPER,
-    DEFAULT,
-    *PEERS,
-    *guidance_rows(),
-    *around_default(),
-    default("all layers", sites=everywhere),
-    default("encoder only", sites=encoder),
-    default("window 0-100, no mask", cutoff=100, mask="none"),
-    default("reference prompt", captioned=True),
-    default("reference from the front", reference="front"),
-    default("reference keys AdaIN", keys_adain=True),
-    Method("image to image at 0.6", image_start=0.6),
-    default("image to image at 0.8, LAFI", image_start=0.8),
-    default("control: blank reference", reference="blank", mask="none"),
-    default("control: another identity", reference="another identity"),
-    default("control: reference in the target's pose", reference="same pose"),
-)
-GRIDS = (DEFAULT.name, "all layers")  # get a counterfactual grid
+    """The default with something else, on a part of the pictures unless it says `whole`."""
+    return replace(DEFAULT, **({"name": name, "whole": False} | changes))  # type: ignore[arg-type]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -79,12 +81,64 @@ def bootstrap(
     statistic: Callable[[np.ndarray], float], clusters: np.ndarray, count: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
     """A 95 % interval of a statistic of picture indices, resampling whole clusters (references)."""
-    rng = np.random.default_rng(seed)
     names = np.unique(clusters)
-    members = {name: np.flatnonzero(clusters == name) for name in names}
+    members = [np.flatnonzero(clusters == name) for name in names]
     values = [
-        statistic(np.concatenate([members[name] for name in rng.choice(names, len(names))]))
-        for _ in range(count)
+        statistic(np.concatenate([members[each] for each in drawn]))
+        for drawn in _drawn(len(names), count, seed)
     ]
     low, high = np.nanpercentile(values, [2.5, 97.5])
     return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A column of the table as two sums over pictures (n,), of which it is the quotient.
+
+    A mean is one, too: of the values, and of how many there are.
+    """
+
+    above: np.ndarray
+    below: np.ndarray
+
+    @classmethod
+    def mean(cls, values: np.ndarray) -> Ratio:
+        """Of the values that are numbers."""
+        known = ~np.isnan(values)
+        return cls(np.where(known, values, 0), known.astype(float))
+
+    def value(self) -> float:
+        """Over all pictures."""
+        return float(_quotient(self.above.sum(), self.below.sum()))
+
+    def at(self, pictures: np.ndarray) -> Ratio:
+        """Of some pictures."""
+        return Ratio(self.above[pictures], self.below[pictures])
+
+    def resampled(self, clusters: np.ndarray, count: int = 1000, seed: int = 0) -> np.ndarray:
+        """(count,) values of samples of whole clusters, always the same ones."""
+        names, group = np.unique(clusters, return_inverse=True)
+        sums = [np.bincount(group, each, len(names)) for each in (self.above, self.below)]
+        drawn = _drawn(len(names), count, seed)
+        above, below = (each[drawn].sum(1) for each in sums)
+        return _quotient(above, below)
+
+
+def interval(values: np.ndarray) -> tuple[float, float]:
+    """The middle 95 % of resampled values."""
+    if np.isnan(values).all():
+        return float("nan"), float("nan")
+    low, high = np.nanpercentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+@functools.cache
+def _drawn(clusters: int, count: int, seed: int) -> np.ndarray:
+    """(count, clusters) which clusters each sample has."""
+    rng = np.random.default_rng(seed)
+    return np.stack([rng.choice(clusters, clusters) for _ in range(count)])
+
+
+def _quotient(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(above) / np.asarray(below)

@@ -5,14 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from random import Random
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
-from lafi.core.mask import TokenMask
 from lafi.core.reference import Conditioning, Reference
 from lafi.core.replay.bank import Bank
 from lafi.core.replay.key import Replay
@@ -20,7 +16,6 @@ from lafi.core.report import PassReport
 from lafi.core.session import Session
 from lafi.core.source import Source
 from lafi.core.stream import NoiseSchedule
-from lafi.webui.cutout import cut_out
 
 from ..host.embedded import cond_rows_first, unhooked_forward
 from ..training.autoencoder import decode_cells
@@ -28,63 +23,46 @@ from ..training.data import render_batch, to_latents
 from ..training.load import PixelModel
 from ..training.nets import SCALE_FACTOR
 from ..training.runs import autocast
-from ..world import (
-    ACTIONS,
-    CELL,
-    GROUNDS,
-    WALLS,
-    Figure,
-    Picture,
-    Scene,
-    caption,
-    draw_identity,
-    draw_picture,
-    render,
-)
-from ..world.draw import empty_scene, with_identities
-from .methods import Method
-from .variants import FeatureAdaIN, RandomTokens, keys_adain
+from ..world import Figure, Picture, caption
+from .altered import Altered
+from .methods import DEFAULT, Method
+from .own import OwnTokens
+from .trials import SHAPE, Trial, figure_of, mask_of, shown
+from .variants import FeatureAdaIN
 
 STEPS, GUIDANCE = 12, 3.0
-SHAPE = (16, 16)  # columns and rows of every picture
-SIDES = ("left", "right")
 
 
-@dataclass(frozen=True)
-class Trial:
-    """A reference picture and the pictures that are asked for with it (one figure each)."""
+@dataclass
+class _Run:
+    """One run of the sampler.
 
-    reference: Picture
-    wanted: tuple[Picture, ...]
+    Attributes:
+        context: (2 B, L, D) of the prompts, then of empty ones.
+        times: of the model, falling, to the end.
+        session: LAFI, or None.
+        altered: what LAFI's settings do not have, or None.
+        own: takes the picture's own tokens, or None.
+    """
 
-
-def draw_trials(count: int, prompts: int, seed: int, held_out: bool = True) -> list[Trial]:
-    """References of held-out or known identities, with prompts of other actions and walls."""
-    rng = Random(seed)
-    trials = []
-    for _ in range(count):
-        facing = rng.choice(SIDES)
-        reference = draw_picture(rng, held_out=held_out, shape=SHAPE, facing=facing)
-        figure = reference.figures[0]
-        others = [a for a in ACTIONS if a != figure.placement.action]
-        wanted = []
-        for action in rng.sample(others, prompts):
-            place = replace(
-                figure.placement, action=action, facing=rng.choice(SIDES), x=8, wobble=0
-            )
-            walls = [wall for wall in WALLS if wall != reference.scene.wall]
-            scene = Scene(rng.choice(walls), rng.choice(list(GROUNDS)), 12)
-            wanted.append(Picture((Figure(figure.identity, place),), scene))
-        trials.append(Trial(reference, tuple(wanted)))
-    return trials
+    method: Method
+    context: Tensor
+    times: Tensor
+    session: Session | None = None
+    altered: Altered | None = None
+    own: OwnTokens | None = None
 
 
 class Sampler:
-    """DDIM with classifier-free guidance over a batch of prompts that share a reference."""
+    """DDIM with classifier-free guidance over a batch of prompts that share a reference.
+
+    Recordings are kept for later runs, whatever their method: a reference is recorded once.
+    """
 
     def __init__(self, model: PixelModel, steps: int = STEPS, guidance: float = GUIDANCE) -> None:
         self.model, self.steps, self.guidance = model, steps, guidance
         self.schedule = NoiseSchedule.from_alphas(model.alphas_cumprod)
+        self._bank = Bank()
 
     @torch.no_grad()
     def run(self, method: Method, trial: Trial, seeds: Sequence[int]) -> Tensor:
@@ -92,38 +70,71 @@ class Sampler:
         if method.reference == "same pose" and len(trial.wanted) > 1:  # a reference for each prompt
             alone = [Trial(trial.reference, (each,)) for each in trial.wanted]
             return torch.cat([self.run(method, each, seeds) for each in alone])
-        captions = [caption(each, named=method.oracle) for each in trial.wanted for _ in seeds]
         noise = torch.cat([_noise(seed) for _ in trial.wanted for seed in seeds])
-        context = self.model.context([*captions, *[""] * len(captions)])
-        times = torch.linspace(999, 0, (method.steps or self.steps) + 1).round().long()
-        x = noise
+        x, begin = noise, 1.0
         if method.image_start is not None:
-            times = times[round((1 - method.image_start) * (len(times) - 1)) :]
-            alpha = self.model.alphas_cumprod[times[0]]
-            x = alpha**0.5 * self.encode(trial.reference) + (1 - alpha) ** 0.5 * noise
-        with contextlib.ExitStack() as stack:
-            session = self._session(method, trial, stack)
-            for index in range(len(times) - 1):
-                if session:
-                    sigma = self.schedule.sigma(float(times[index]))
-                    session.begin(index, len(times) - 1, sigma, cond_rows_first)
-                x = self._step(x, context, times[index : index + 2], session, method)
-        with autocast():
-            cells = decode_cells(self.model.autoencoder, x / SCALE_FACTOR)
-        return cells.float().clamp(-1, 1)
+            begin = method.image_start
+            x = self._noised(self.encode(trial.reference), noise, method, begin)
+        x = self._sample(method, trial, seeds, x, begin)
+        if method.again is not None:
+            x = self._noised(x, noise, method, method.again)
+            x = self._sample(method, trial, seeds, x, method.again)
+        return self._decode(x)
 
     def encode(self, picture: Picture) -> Tensor:
         """The latent (1, 4, 16, 16) of a picture."""
         return to_latents(render_batch([picture]))
 
-    def _step(
-        self, x: Tensor, context: Tensor, times: Tensor, session: Session | None, method: Method
+    def _decode(self, x: Tensor) -> Tensor:
+        with autocast():
+            cells = decode_cells(self.model.autoencoder, x / SCALE_FACTOR)
+        return cells.float().clamp(-1, 1)
+
+    def _times(self, method: Method, begin: float) -> Tensor:
+        """The run's timesteps, from a share of it on."""
+        times = torch.linspace(999, 0, (method.steps or self.steps) + 1).round().long()
+        return times[round((1 - begin) * (len(times) - 1)) :]
+
+    def _noised(self, x: Tensor, noise: Tensor, method: Method, begin: float) -> Tensor:
+        alpha = self.model.alphas_cumprod[self._times(method, begin)[0]]
+        return alpha**0.5 * x + (1 - alpha) ** 0.5 * noise
+
+    def _sample(
+        self,
+        method: Method,
+        trial: Trial,
+        seeds: Sequence[int],
+        x: Tensor,
+        begin: float,
+        own: OwnTokens | None = None,
     ) -> Tensor:
+        """From `x` at a share of the run to clean latents."""
+        captions = [caption(each, named=method.oracle) for each in trial.wanted for _ in seeds]
+        context = self.model.context([*captions, *[""] * len(captions)])
+        run = _Run(method, context, self._times(method, begin), own=own)
+        count = len(run.times) - 1
+        with contextlib.ExitStack() as stack:
+            self._enter(run, trial, stack)
+            for index in range(count):
+                sigma = self.schedule.sigma(float(run.times[index]))
+                if own:
+                    own.begin(sigma)
+                if run.altered and run.session:
+                    within = run.session.plan.window
+                    run.altered.share = within.count(count, 0, index) / max(
+                        within.count(count) - 1, 1
+                    )
+                if run.session:
+                    run.session.begin(index, count, sigma, cond_rows_first)
+                x = self._step(run, x, run.times[index : index + 2])
+        return x
+
+    def _step(self, run: _Run, x: Tensor, times: Tensor) -> Tensor:
         """From one timestep to the next; `times` holds both."""
+        method, context = run.method, run.context
         now, later = self.model.alphas_cumprod[times].tolist()
         timesteps = times[:1].expand(2 * len(x))
-        around = keys_adain(session.plan.sites) if session and method.keys_adain else None
-        with autocast(), around or contextlib.nullcontext():
+        with autocast():
             output = self.model.unet(torch.cat([x, x]), timesteps, context=context).float()
         cond, uncond = output.chunk(2)
         if method.blend is not None:
@@ -136,28 +147,68 @@ class Sampler:
         eps = now**0.5 * v + (1 - now) ** 0.5 * x
         return later**0.5 * clean + (1 - later) ** 0.5 * eps
 
-    def _session(self, method: Method, trial: Trial, stack: contextlib.ExitStack) -> Session | None:
-        unet, plan = self.model.unet, method.plan(self.model.unet)
+    # ---- LAFI ---------------------------------------------------------------------------------
+
+    def _enter(self, run: _Run, trial: Trial, stack: contextlib.ExitStack) -> None:
+        """Puts a method's hooks into the UNet, LAFI's last."""
+        method, unet = run.method, self.model.unet
+        plan = method.plan(unet)
         if plan is None:
-            return None
-        picture = _shown(method, trial)
+            return
         adain = FeatureAdaIN(unet) if method.adain else None
         if adain:
             stack.callback(adain.remove)
-        stream = _Rows(self.encode(picture), method, self.schedule, adain)
-        reference = Reference(
-            stream.z0,
-            stream.noise,
-            Conditioning(self.model.context([caption(picture) if method.captioned else ""])),
-            self.schedule,
-            "v",
-            _mask(method, picture),
+        if method.alters:
+            run.altered = stack.enter_context(Altered(method, plan.sites))
+        streams = [
+            _Rows(self.encode(each), method, self.schedule, adain) for each in shown(method, trial)
+        ]
+        replay = Replay(self._bank, lambda: method.kept_under)
+        if method.stream == "own":
+            replay = Replay(self._first_panel(trial), lambda: "own")  # type: ignore[arg-type]
+        run.session = Session(
+            unet,
+            self._sources(method, trial, streams),
+            plan,
+            streams[0].forward,
+            PassReport("first"),
+            replay,
         )
-        replay = Replay(Bank(), lambda: "the one model")
-        sources = [Source(reference, method.strength)]
-        session = Session(unet, sources, plan, stream.forward, PassReport("first"), replay)
-        stack.callback(session.close)
-        return session
+        stack.callback(run.session.close)
+
+    def _sources(self, method: Method, trial: Trial, streams: Sequence[_Rows]) -> list[Source]:
+        return [
+            Source(
+                Reference(
+                    stream.z0,
+                    stream.noise,
+                    Conditioning(
+                        self.model.context([caption(picture) if method.captioned else ""])
+                    ),
+                    self.schedule,
+                    "v",
+                    mask_of(method, picture),
+                ),
+                method.strength / len(streams),
+            )
+            for picture, stream in zip(shown(method, trial), streams, strict=True)
+        ]
+
+    def _first_panel(self, trial: Trial) -> OwnTokens:
+        """The tokens of a picture that the default makes: the figure standing, from the front."""
+        figure = trial.reference.figures[0]
+        place = replace(figure.placement, action="standing", facing="front", x=8)
+        panel = Picture((Figure(figure.identity, place),), trial.reference.scene, SHAPE)
+        plan = DEFAULT.plan(self.model.unet)
+        assert plan is not None
+        own = OwnTokens(plan.sites)
+        try:
+            first = Trial(trial.reference, (panel,))
+            x = self._sample(DEFAULT, first, [0], _noise(0), 1.0, own)
+        finally:
+            own.remove()
+        own.mask = figure_of(self._decode(x))
+        return own
 
 
 class _Rows:
@@ -192,39 +243,6 @@ class _Rows:
 
     def _draw(self) -> Tensor:
         return torch.randn(1, 4, *SHAPE[::-1], generator=self._generator)
-
-
-def _shown(method: Method, trial: Trial) -> Picture:
-    """The picture that the reference stream gets."""
-    own = trial.reference
-    if method.reference == "blank":
-        return empty_scene(own)
-    if method.reference == "same pose":
-        placement = trial.wanted[0].figures[0].placement
-        return Picture((Figure(own.figures[0].identity, placement),), own.scene, own.shape)
-    if method.reference == "front":
-        figure = own.figures[0]
-        placement = replace(figure.placement, action="standing", facing="front")
-        return Picture((Figure(figure.identity, placement),), own.scene, own.shape)
-    if method.reference == "another identity":
-        who = own.figures[0].identity
-        return with_identities(own, draw_identity(Random(str(who)), who.held_out))
-    return own
-
-
-def _mask(method: Method, picture: Picture):
-    mask = None
-    if method.mask == "figure":
-        differs = (render(picture) != render(empty_scene(picture))).any(2)
-        mask = TokenMask(torch.from_numpy(differs))
-    elif method.mask == "cutout":
-        size = (picture.shape[0] * CELL, picture.shape[1] * CELL)
-        cells = Image.fromarray(render(picture))
-        figure = cut_out(cells.resize(size, Image.Resampling.NEAREST))
-        if figure is not None:
-            kept = np.asarray(figure).reshape(picture.shape[1], CELL, -1, CELL).max((1, 3)) > 127
-            mask = TokenMask(torch.from_numpy(kept))
-    return mask if method.rate == 1 else RandomTokens(method.rate, mask)
 
 
 def _noise(seed: int) -> Tensor:

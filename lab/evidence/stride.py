@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from .methods import DEFAULT, PAPER, PLAIN, Method
-from .run import Sampler, Trial
+from .run import Sampler
+from .trials import Trial
 
 EVERY = (2, 3, 4)
 BASES = (PAPER, DEFAULT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,9 @@ import numpy as np
 from ..training.judges import Verdict, answers_of
 from ..world import WALLS
 from . import metrics
-from .run import Trial
+from .trials import Trial
+
+Figure = tuple[float, float, float]  # a value and its interval
 
 
 @dataclass(frozen=True)
@@ -73,45 +76,55 @@ def scores(judged: Judged) -> dict[str, np.ndarray]:
     }
 
 
-def column(values: dict[str, np.ndarray], name: str, at: np.ndarray) -> float:
-    """A column's value over the samples `at`."""
+def column(values: dict[str, np.ndarray], name: str) -> metrics.Ratio:
+    """A column as sums over pictures."""
     if name == "leak slope":
-        return float(values["slope above"][at].sum() / values["slope below"][at].sum())
-    return float(np.nanmean(np.asarray(values[name], float)[at]))
+        return metrics.Ratio(values["slope above"], values["slope below"])
+    return metrics.Ratio.mean(np.asarray(values[name], float))
 
 
-def row(
-    values: dict[str, np.ndarray], clusters: np.ndarray
-) -> dict[str, tuple[float, float, float]]:
+def row(values: dict[str, np.ndarray], clusters: np.ndarray) -> dict[str, Figure]:
     """Every column: value and 95 % interval over references."""
-    everything = np.arange(len(clusters))
-    result = {}
-    for name in (*COLUMNS, *(n for n in values if n.startswith(("attribute", "action", "facing")))):
-        low, high = metrics.bootstrap(lambda at, name=name: column(values, name, at), clusters)
-        result[name] = (column(values, name, everything), low, high)
-    return result
+    parts = (n for n in values if n.startswith(("attribute", "action", "facing")))
+    found = {name: column(values, name) for name in (*COLUMNS, *parts)}
+    return {
+        name: (each.value(), *metrics.interval(each.resampled(clusters)))
+        for name, each in found.items()
+    }
 
 
 def differences(
-    values: dict[str, np.ndarray], base: dict[str, np.ndarray], clusters: np.ndarray, name: str
-) -> tuple[float, float, float]:
-    """Paired difference to another method on the same references, prompts and seeds."""
-    everything = np.arange(len(clusters))
+    values: dict[str, np.ndarray],
+    base: dict[str, np.ndarray],
+    clusters: np.ndarray,
+    name: str,
+    within: np.ndarray,
+) -> Figure:
+    """Paired difference to another method on the same references, prompts and seeds.
 
-    def gap(at: np.ndarray) -> float:
-        return column(values, name, at) - column(base, name, at)
-
-    return (gap(everything), *metrics.bootstrap(gap, clusters))
+    Args:
+        within: (n,) where these pictures are among the other method's.
+    """
+    one, other = column(values, name), column(base, name).at(within)
+    gaps = one.resampled(clusters) - other.resampled(clusters)
+    return (one.value() - other.value(), *metrics.interval(gaps))
 
 
 def markdown(
-    rows: dict[str, dict[str, tuple[float, float, float]]], names: list[str], signed: bool = False
+    rows: dict[str, dict[str, Figure]],
+    names: list[str],
+    counts: dict[str, list[int]],
+    signed: bool = False,
 ) -> str:
-    """A table with intervals, of differences if `signed`."""
+    """A table with intervals, of differences if `signed`.
+
+    Args:
+        counts: each row's references, prompts and seeds.
+    """
     form = "{:+.2f} [{:+.2f}, {:+.2f}]" if signed else "{:.2f} [{:.2f}, {:.2f}]"
-    lines = ["| method | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    lines = ["| method | n | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
     for method, values in rows.items():
-        cells = [form.format(*values[name]) for name in names]
+        cells = [str(math.prod(counts[method])), *(form.format(*values[name]) for name in names)]
         lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -1,42 +1,16 @@
-"""Ideas of other methods, as hooks beside LAFI's own: AdaIN of features and of reference keys, and
-random choices of tokens."""
+"""AdaIN of features, as hooks beside LAFI's own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lafi.core.mask import TokenMask
-from lafi.core.sites import Site
-
 # As ControlNet's reference_adain has it: the middle, and all blocks but the finest ones.
 FIRST_INPUT, LAST_OUTPUT = 4, 8
-
-
-@dataclass
-class RandomTokens:
-    """Keeps a random share of the tokens, drawn anew in every call (StoryDiffusion, ConsiStory).
-
-    Attributes:
-        within: chooses before; None for all tokens.
-    """
-
-    rate: float
-    within: TokenMask | None = None
-    mask = None  # what a recording's key would ask of a token mask
-    generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
-
-    def __call__(self, tokens: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        """(1, N, C) to (1, M, C)."""
-        tokens = tokens if self.within is None else self.within(tokens)
-        kept = max(1, round(self.rate * tokens.shape[1]))
-        order = torch.randperm(tokens.shape[1], generator=self.generator)[:kept]
-        return tokens[:, order.to(tokens.device)]
 
 
 class FeatureAdaIN:
@@ -71,7 +45,7 @@ class FeatureAdaIN:
             handle.remove()
 
     def _after(self, module: nn.Module, args: tuple, output: Tensor) -> Tensor | None:
-        mean, spread = _moments(output, (2, 3))
+        mean, spread = moments(output, (2, 3))
         if self._recording:
             self._known[module] = mean, spread
             return None
@@ -81,30 +55,7 @@ class FeatureAdaIN:
         return (output - mean) / spread * wanted_spread + wanted_mean
 
 
-@contextmanager
-def keys_adain(sites: tuple[Site, ...]) -> Iterator[None]:
-    """Gives the reference's keys the target's own mean and spread (StyleAligned, section 3.2).
-
-    For one evaluation: the hooks read what LAFI's, which are there already, have appended.
-    """
-    handles = [site.module.to_k.register_forward_hook(_normalise) for site in sites]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _normalise(module: nn.Module, args: tuple, output: Tensor) -> Tensor | None:
-    own = args[0].shape[1]
-    if output.shape[1] == own:  # nothing was appended
-        return None
-    mean, spread = _moments(output[:, :own], (1,))
-    reference_mean, reference_spread = _moments(output[:, own:], (1,))
-    keys = (output[:, own:] - reference_mean) / reference_spread * spread + mean
-    return torch.cat([output[:, :own], keys], 1)
-
-
-def _moments(features: Tensor, over: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+def moments(features: Tensor, over: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation over some dimensions, which are kept with size 1."""
     variance, mean = torch.var_mean(features, dim=over, keepdim=True, correction=0)
     return mean, (variance + 1e-6).sqrt()

@@ -30,6 +30,11 @@ class PixelModel:
         """(B, 77, 64) of captions."""
         return self.text(self.tokenizer(captions))
 
+    def __call__(self, x: Tensor, timesteps: Tensor, context: Tensor) -> Tensor:
+        """The UNet's answer (B, 4, h, w), as training's own model gives it."""
+        answer: Tensor = self.unet(x, timesteps, context)
+        return answer
+
 
 def load_model(path: Path = TARGET / CHECKPOINT) -> PixelModel:
     """The model of an exported checkpoint; strict about every parameter."""

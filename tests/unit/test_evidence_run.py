@@ -1,6 +1,7 @@
 """The whole harness on an untrained model: it runs, counts right and writes its files."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,30 +10,24 @@ import torch
 
 from lab.evidence import gates
 from lab.evidence.harness import main
-from lab.evidence.methods import DEFAULT, METHODS, PAPER, PEERS, PLAIN, WHOLE, Method
-from lab.evidence.run import SHAPE, SIDES, Sampler, _mask, _Rows, _shown, draw_trials
-from lab.training import autoencoder, export
-from lab.training.diffusion import Model
-from lab.training.judges import Judges
+from lab.evidence.methods import DEFAULT, PAPER, PLAIN, WHOLE, Method
+from lab.evidence.rows import METHODS, PEERS
+from lab.evidence.run import Sampler, _Rows
+from lab.evidence.trials import SHAPE, SIDES, draw_trials, mask_of, shown
+from lab.training import export
 from lab.training.load import load_model
 from lab.world import ACTIONS, render
 from lafi.core.reference import Conditioning
 
+from . import untrained
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    torch.manual_seed(0)
-    made = tmp_path_factory.mktemp("model")
-    model = Model()
-    for parameter in model.parameters():  # attention must reach the output
-        if parameter.dim() > 1 and not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.1)
-    export.export(model, autoencoder.build(), made)
-    export.export_judges(Judges(), made)
-    return made
+    return untrained.write(tmp_path_factory.mktemp("model"))
 
 
-def test_quick_run_writes_table_plot_and_grids(folder, tmp_path, monkeypatch):
+def test_quick_run_writes_page_plot_and_grids(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("lab.evidence.counterfactual.SIDE", 2)
     monkeypatch.setattr("lab.evidence.stride.BASES", (DEFAULT,))
     names = [PLAIN, PAPER.name, DEFAULT.name, "refresh 2"]
@@ -40,21 +35,35 @@ def test_quick_run_writes_table_plot_and_grids(folder, tmp_path, monkeypatch):
     main(["--quick", "--jobs", "2", *files, "--methods", *names])
     report = json.loads((tmp_path / "evidence.json").read_text())
     assert set(report["rows"]) == set(names)
-    assert set(report["differences"]) <= set(names)
-    assert PLAIN in report["differences"]
+    assert set(report["counts"]) == set(names)
+    assert set(report["differences"]) == {PLAIN, PAPER.name, DEFAULT.name}
     for changes in report["stride"].values():
         assert set(changes) == {"2", "3", "4"}
         assert all(change > 0 for change in changes.values())
-    assert set(report["teacher-forced"]) == {"none", "same identity", "another identity"}
-    assert set(report["flipped facing"]) == {str(time) for time in gates.TIMES}
+    assert set(report["gates"]["teacher-forced"]) == {"none", "same identity", "another identity"}
+    assert set(report["gates"]["flipped facing"]) == {str(time) for time in gates.TIMES}
     for values in report["rows"].values():
         for value, low, high in values.values():
-            assert low <= value <= high
+            assert low <= value <= high or np.isnan([value, low, high]).all()
     text = (tmp_path / "evidence.md").read_text()
     assert "Change of the picture by *Refresh*" in text
-    assert "2 development references x 2 prompts x 1 seeds = 4 pictures per row" in text
+    assert "2 development references x 2 prompts x 1 seed = 4 pictures a row" in text
+    assert "{{" not in text
     assert (tmp_path / "pareto.png").exists()
+    assert (tmp_path / "samples.png").exists()
     assert (tmp_path / "grid-plain.png").exists()
+    _publishes(folder, tmp_path, text)
+
+
+def _publishes(folder, out, text):
+    """The documents are the run's own, made by one command."""
+    documents = out / "docs"
+    main(["--write-docs", "--model", str(folder), "--out", str(out), "--docs", str(documents)])
+    assert (documents / "evidence.md").read_text() == text
+    written = json.loads((documents / "evidence.json").read_text())
+    assert written == json.loads((out / "evidence.json").read_text())
+    for target in re.findall(r"\]\((evidence[^)]+)\)", text):
+        assert (documents / target).exists(), target
 
 
 def test_every_method_changes_the_picture_and_leaves_no_hook(folder):
@@ -88,11 +97,11 @@ def test_a_row_with_half_the_noise_is_read_at_the_timestep_of_that_level(folder)
 
 def test_the_mask_is_the_figure():
     picture = draw_trials(1, 1, seed=3)[0].reference
-    mask = _mask(Method("masked", mask="figure"), picture)
+    mask = mask_of(Method("masked", mask="figure"), picture)
     tokens = torch.arange(16 * 16).reshape(1, 16 * 16, 1)
     kept = mask(tokens).flatten()
     assert 20 < len(kept) < 120
-    blank = render(_shown(Method("blank", reference="blank"), draw_trials(1, 1, seed=3)[0]))
+    blank = render(shown(Method("blank", reference="blank"), draw_trials(1, 1, seed=3)[0])[0])
     differs = (render(picture) != blank).any(2).ravel()
     assert set(kept.tolist()) == set(np.flatnonzero(differs).tolist())
 
@@ -100,13 +109,17 @@ def test_the_mask_is_the_figure():
 def test_controls_show_what_they_say():
     trial = draw_trials(1, 1, seed=3)[0]
     own = trial.reference.figures[0]
-    posed = _shown(Method("", reference="same pose"), trial)
+    (posed,) = shown(Method("", reference="same pose"), trial)
     assert posed.figures[0].identity == own.identity
     assert posed.figures[0].placement == trial.wanted[0].figures[0].placement
-    other = _shown(Method("", reference="another identity"), trial)
+    (other,) = shown(Method("", reference="another identity"), trial)
     assert other.figures[0].placement == own.placement
     assert other.figures[0].identity != own.identity
-    assert _shown(Method(""), trial) == trial.reference
+    assert shown(Method(""), trial) == [trial.reference]
+    both = shown(Method("", views=("front",)), trial)
+    assert both[0] == trial.reference
+    assert both[1].figures[0].identity == own.identity
+    assert both[1].figures[0].placement.facing == "front"
 
 
 def test_prompts_differ_from_the_reference_in_action_and_wall():
