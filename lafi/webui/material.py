@@ -29,6 +29,8 @@ log = logging.getLogger("LAFI")
 # What reports call the first picture, where others have their hash.
 OWN = "own"
 
+# What the page is told while the reference's own path is computed.
+TOLD = "LAFI: the reference's path"
 # Errors of a mask: merged tokens have no place in it, or nothing of it is left.
 MISFITS = ("mask_does_not_fit", "mask_empty")
 
@@ -203,9 +205,15 @@ def show_progress(done: int, total: int) -> None:
     state = shared.state
     stopped = state.interrupted or state.skipped
     over = stopped or done == total
-    state.textinfo = None if over else f"LAFI: the reference's path, {done} of {total}"
+    state.textinfo = None if over else f"{TOLD}, {done} of {total}"
     if stopped:
         raise InterruptedException
+
+
+def hide_progress() -> None:
+    """Takes back what a path told that did not come to its end."""
+    if (shared.state.textinfo or "").startswith(TOLD):
+        shared.state.textinfo = None
 
 
 def _networks(p: Any) -> tuple:

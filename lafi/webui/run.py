@@ -26,7 +26,7 @@ from ..hosts.base import Host
 from ..settings import LafiSettings
 from . import infotext, kept, options
 from .cast import Cast
-from .material import Material
+from .material import Material, hide_progress
 from .reports import code_of, describe, summarise
 
 log = logging.getLogger("LAFI")
@@ -215,6 +215,7 @@ class Run:
     def close(self) -> None:
         """Takes LAFI out of the UNet; safe at any time."""
         self._resources.close()
+        hide_progress()
         self._quiet = False
         self._session = None
         self._model_key = None

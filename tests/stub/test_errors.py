@@ -61,6 +61,21 @@ def test_an_error_inside_the_unet(webui: WebUI, call: int) -> None:
     assert made.infotexts[0]["LAFI run"] == webui.last_run["id"]
 
 
+def test_what_a_path_told_is_taken_back_when_it_fails(a1111: WebUI) -> None:
+    shared.opts.data[options.STOP_ON_ERROR] = False
+    told: list[str | None] = []
+    handle = a1111.unet.output_blocks[-1].register_forward_pre_hook(
+        lambda *_: told.append(shared.state.textinfo)
+    )
+    failing = fail_in_decoder(a1111, 2)
+    a1111.txt2img(GIVEN | {"stream": "inversion"}, **SMALL)
+    handle.remove()
+    failing.remove()
+    assert "path" in (told[0] or "")
+    assert "path" in (told[1] or "")
+    assert set(told[2:]) == {None}
+
+
 def test_an_error_of_the_hosts_own_comes_again(a1111: WebUI) -> None:
     shared.opts.data[options.STOP_ON_ERROR] = False
 
