@@ -35,7 +35,7 @@ PICTURES: dict[str, dict[str, Any]] = {
 }
 BADGE = '<span class="lafi-badge"></span>'
 AT_HAND = ("depth", "cutoff")
-GROUP, IN_GROUP = "Views, region and batch", ("views", "region", "anchor")
+GROUP, IN_GROUP = "Views, region and batch", (("views",), ("region", "anchor"))
 LIKENESS_HELP = (
     "How much of the character comes through, against how free the pose is. Sets strength and "
     "fidelity."
@@ -66,7 +66,9 @@ def build_ui(script: Any, is_img2img: bool) -> list:
                 with gr.Row():
                     presets = {name: _preset_button(script, name) for name in PRESETS}
         with gr.Accordion(label=GROUP, open=False, elem_id=script.elem_id("ui_group")), gr.Row():
-            controls |= {name: _control(script, BY_NAME[name]) for name in IN_GROUP}
+            for column in IN_GROUP:
+                with gr.Column(min_width=200):
+                    controls |= {name: _control(script, BY_NAME[name]) for name in column}
         note = gr.HTML("", elem_id=script.elem_id("ui_note"), elem_classes="lafi-line")
         line = gr.HTML("", elem_id=script.elem_id("ui_status"), elem_classes="lafi-line")
         cut = gr.HTML("", elem_id=script.elem_id("ui_cut"), elem_classes="lafi-line")
@@ -159,7 +161,7 @@ def _preset(name: str) -> list[Any]:
 
 def _connect_status(script: Any, controls: dict[str, Any], line: Any) -> None:
     refresh = gr.Button(visible=False, elem_id=script.elem_id("ui_refresh"))
-    count = gr.Textbox("1", visible=False, elem_id=script.elem_id("ui_count"))
+    count = gr.Textbox("0", visible=False, elem_id=script.elem_id("ui_count"))
     refresh.click(
         fn=_status_line,
         inputs=[*(controls[name] for name in status.STATUS), count],

@@ -158,6 +158,12 @@ class Page:
         self.one(f"{self.lafi('image')} input[type=file]").send_keys(str(path))
         self.wait(self.has_image, "the uploaded picture")
 
+    def drop_views(self, *paths: Path) -> None:
+        """Gives files to More views."""
+        self.click(f"{self.lafi('ui_group')} .label-wrap")
+        files = self.one(f"{self.lafi('views')} input[type=file]")
+        files.send_keys("\n".join(map(str, paths)))
+
     def clear_image(self) -> None:
         button = '{0} [aria-label="Clear"], {0} [aria-label="Remove Image"]'
         self.click(button.format(self.lafi("image")))

@@ -46,6 +46,34 @@ def test_the_status_line_follows_the_controls(open_page):
     assert not page.script_errors()
 
 
+def test_more_views_are_counted_and_used(open_page, reference, tmp_path, screenshots):
+    page = open_page()
+    page.prepare("a knight running")
+    page.enable()
+    page.upload(reference)
+    page.wait(lambda: "of the reference in 20 steps" in page.status(), "the status line")
+    views = [tmp_path / f"{colour}.png" for colour in ("red", "green")]
+    for path in views:
+        Image.new("RGB", (96, 96), path.stem).save(path)
+    page.drop_views(*views)
+    page.wait(lambda: "of each of 3 references" in page.status(), "the views in the status line")
+    page.screenshot(screenshots, "views")
+    page.generate()
+    assert page.error() == ""
+    assert re.search(r"LAFI reference: \w{12} \w{12} \w{12},", page.infotext())
+    assert not page.script_errors()
+
+
+def test_an_anchor_needs_no_picture(open_page):
+    page = open_page()
+    page.enable()
+    page.wait(lambda: page.badge() == "image missing", "the badge")
+    page.click(f"{page.lafi('anchor')} input[value=batch]")
+    page.wait(lambda: page.badge() == "active", "the badge")
+    page.wait(lambda: "the reference of the others" in page.status(), "the status line")
+    assert not page.script_errors()
+
+
 def test_generates_with_a_reference(open_page, reference, screenshots):
     page = open_page()
     page.prepare("a knight running")
