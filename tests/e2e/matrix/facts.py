@@ -9,6 +9,8 @@ from ..client import WebUI
 
 # The routes of the test extension; see `faults_extension`.
 STATE = "/lafi-test/state"
+# Agent Scheduler's: it is no script, and hosts list only extensions that have an address.
+QUEUE = "/agent-scheduler/v1/queue"
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Facts:
         fields: what the host's txt2img request knows.
         commits: the installed extensions' versions, by name.
         faults: whether the test extension is there.
+        queue: whether Agent Scheduler is there.
         controls: the models of ControlNet, if that is installed.
         size: pixels of a picture's side.
     """
@@ -38,6 +41,7 @@ class Facts:
     fields: frozenset[str] = frozenset()
     commits: dict[str, str] = field(default_factory=dict)
     faults: bool = False
+    queue: bool = False
     controls: tuple[str, ...] = ()
     size: int = 256
 
@@ -58,6 +62,7 @@ class Facts:
             frozenset(webui.txt2img_fields),
             {each["name"]: each["version"] for each in webui.listed("/sdapi/v1/extensions")},
             webui.has(STATE),
+            webui.has(QUEUE),
             _controls(webui),
             webui.size,
         )

@@ -241,8 +241,7 @@ def scenarios(facts: Facts) -> Iterator[Scenario]:
     with_hires = Neighbour("ADetailer, hires", "adetailer", adetailer(), hires(facts), passes=2)
     yield with_hires.scenario(facts)
     yield _control_model(facts)
-    known = any("agent-scheduler" in name for name in facts.commits)
-    yield Queue("Agent Scheduler", skip="" if known else "the host has no Agent Scheduler")
+    yield Queue("Agent Scheduler", skip="" if facts.queue else "the host has no Agent Scheduler")
     yield _ultimate(facts)
 
 

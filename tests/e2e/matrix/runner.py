@@ -8,14 +8,12 @@ from functools import singledispatch
 
 from ..client import Picture, WebUI
 from ..pictures import OTHER_REFERENCE, REFERENCE
-from .facts import STATE
+from .facts import QUEUE, STATE
 from .scenario import Fault, Fields, Guard, Queue, Reload, Scenario, Stop
 from .verdict import ROUNDING, Findings, Outcome, Shot, Verdict, judge, judge_fault
 
 ARM, DISARM, RELOAD = "/lafi-test/arm", "/lafi-test/disarm", "/lafi-test/reload"
 GUARDED = ("/lafi/v1/version", "/lafi/v1/schema", "/lafi/v1/last-run")
-# Agent Scheduler's route.
-QUEUE = "/agent-scheduler/v1/queue/txt2img"
 # How long a WebUI may take to reload its page, in seconds.
 PATIENCE = 180
 
@@ -79,6 +77,9 @@ def play(scenario: Scenario, webui: WebUI) -> Outcome:
         # And what another extension does to the host in its first run, is done.
         camera.plain()
     naked = camera.plain(beside=False) if scenario.beside else None
+    if naked is not None:
+        # Nor is some others' first run after one without them like the next ones (Kohya Hires.fix).
+        camera.plain()
     before = camera.plain()
     made, again = camera.first(), camera.made()
     outcome = judge(scenario, before, made, again, camera.plain())
@@ -177,7 +178,7 @@ def _queue(scenario: Queue, webui: WebUI) -> Outcome:
     references = (REFERENCE, OTHER_REFERENCE)
     plain = webui.generate().picture
     direct = [webui.generate({"image": each}).picture for each in references]
-    tasks = [webui.post(QUEUE, webui.body({"image": each})) for each in references]
+    tasks = [webui.post(f"{QUEUE}/txt2img", webui.body({"image": each})) for each in references]
     found = Findings([f"{direct[0].distance(direct[1]):.3g} between the two references"])
     for number, (task, wanted) in enumerate(zip(tasks, direct, strict=True), 1):
         (result,) = _results(webui, task.body["task_id"])
