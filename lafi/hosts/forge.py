@@ -45,6 +45,7 @@ class ForgeHost(WebUIHost):
 
     def model(self) -> Any:
         model = super().model()
+        # It begins with a stand-in that has nothing of a model, or None for everything.
         if getattr(model, "forge_objects", None) is None:
             raise LafiError("no_model", "no checkpoint is loaded.", "Choose one first.")
         return model

@@ -41,8 +41,7 @@ class WebUIHost(ABC):
         from modules.sd_models import model_data
 
         model = getattr(model_data, "sd_model", None)
-        # Forge begins with a stand-in that has nothing of a model, or None for everything.
-        if getattr(model, "first_stage_model", None) is None:
+        if model is None:
             raise LafiError("no_model", "no checkpoint is loaded.", "Choose one first.")
         return model
 

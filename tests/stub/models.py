@@ -36,9 +36,18 @@ class Checkpoint:
     parameterization = "v"
 
     def __init__(self) -> None:
-        self.first_stage_model = FirstStage()
+        self.first_stage_model: FirstStage | None = FirstStage()
+        self._vae = self.first_stage_model
         self.alphas_cumprod = sd_alphas_cumprod()
         self._text = RandomText(harness.WIDTH)
+
+    def encode_first_stage(self, pixels: Tensor) -> Tensor:
+        """(B, 3, h, w) to (B, 4, h/8, w/8)."""
+        return self._vae.encode(pixels)
+
+    def decode_first_stage(self, latent: Tensor) -> Tensor:
+        """(B, 4, h, w) to (B, 3, 8h, 8w)."""
+        return self._vae.decode(latent)
 
     def get_learned_conditioning(self, prompts: list[str]) -> Tensor:
         """(B, L, D)"""
@@ -74,6 +83,8 @@ class ForgeCheckpoint(Checkpoint):
         super().__init__()
         model = KModel(harness.case("sd1").unet, Prediction(self.alphas_cumprod))
         vae = SimpleNamespace(first_stage_model=self.first_stage_model)
+        # Forge f2 keeps the name, and nothing behind it.
+        self.first_stage_model = None
         self.forge_objects_original = ForgeObjects(unet=UnetPatcher(model), vae=vae)
         self.forge_objects = self.forge_objects_original.shallow_copy()
 

@@ -58,7 +58,7 @@ class Facts:
             tuple(each for each in models if not loaded or loaded not in each),
             frozenset(options),
             {_key(each): each["args"] for each in webui.get("/sdapi/v1/script-info")},
-            {name: value for name, value in webui.get("/sdapi/v1/cmd-flags").items() if value},
+            _flags(webui),
             frozenset(webui.txt2img_fields),
             {each["name"]: each["version"] for each in webui.listed("/sdapi/v1/extensions")},
             webui.has(STATE),
@@ -93,6 +93,13 @@ class Facts:
     def script(self, name: str, route: str, values: dict[str | int, Any]) -> dict[str, Any]:
         """The request's fields that run a selectable script; see `arguments`."""
         return {"script_name": name, "script_args": self.arguments(name, route, values)}
+
+
+def _flags(webui: WebUI) -> dict[str, Any]:
+    # Forge's own route fails under some of its flags.
+    answer = webui.try_get("/sdapi/v1/cmd-flags")
+    known = answer.body if answer.status == 200 else {}
+    return {name: value for name, value in known.items() if value}
 
 
 def _controls(webui: WebUI) -> tuple[str, ...]:

@@ -187,7 +187,7 @@ def process_images_inner(p: StableDiffusionProcessing) -> Processed:
 
 
 def _finish(p: StableDiffusionProcessing, processed: Processed, sample: Tensor) -> None:
-    pixels = (model_data.sd_model.first_stage_model.decode(sample[None])[0] + 1) / 2
+    pixels = (model_data.sd_model.decode_first_stage(sample[None])[0] + 1) / 2
     array = (pixels.clamp(0, 1) * 255).byte().permute(1, 2, 0).contiguous().numpy()
     argument = scripts.PostprocessImageArgs(Image.fromarray(array))
     if p.scripts is not None:

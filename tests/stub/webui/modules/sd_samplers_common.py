@@ -20,7 +20,7 @@ def images_tensor_to_samples(image: Tensor, approximation: Any = None, model: An
     from .sd_models import model_data
 
     model = model or model_data.sd_model
-    encoded: Tensor = model.first_stage_model.encode(image * 2 - 1)
+    encoded: Tensor = model.encode_first_stage(image * 2 - 1)
     return encoded + 0.01 * torch.randn_like(encoded)
 
 
