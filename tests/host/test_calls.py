@@ -19,7 +19,7 @@ from lafi.core.replay.bank import Bank
 from lafi.core.replay.key import Replay
 from lafi.errors import LafiError
 
-from .harness import SCHEDULE, SIDE, TOLERANCE, Case
+from .harness import SIDE, TOLERANCE, Case
 
 # ---- rows -------------------------------------------------------------------------------------
 
@@ -250,58 +250,6 @@ def test_a_unet_that_never_calls_its_layers_is_counted_as_it_is(
         sd1.plain(sd1.target())
         report = session.report
     assert (report.recorded, report.injected, report.sites, len(bank)) == (0, 0, [], 0)
-
-
-# ---- the bank's key ---------------------------------------------------------------------------
-
-
-def recordings(case: Case, bank: Bank, identity: Any, **begin: Any) -> tuple[int, int]:
-    """(recorded, replayed) of one evaluation."""
-    with case.session(case.reference(), replay=Replay(bank, identity)) as session:
-        session.begin(0, 4, 2.0, cond_rows_first, **begin)
-        case.plain(case.target())
-        return session.report.recorded, session.report.replayed
-
-
-def test_the_identity_is_asked_in_the_call(sd1: Case) -> None:
-    bank, now = Bank(), ["before"]
-    with sd1.session(sd1.reference(), replay=Replay(bank, lambda: now[0])) as session:
-        session.begin(0, 4, 2.0, cond_rows_first)
-        now[0] = "a script that ran later has patched the UNet"
-        sd1.plain(sd1.target())
-    assert recordings(sd1, bank, lambda: "before") == (1, 0)
-    assert recordings(sd1, bank, lambda: now[0]) == (0, 1)
-
-
-def test_what_cannot_be_known_is_never_kept(sd1: Case) -> None:
-    bank = Bank()
-    assert [recordings(sd1, bank, lambda: None) for _ in range(2)] == [(1, 0), (1, 0)]
-    assert len(bank) == 0
-
-
-def test_an_adaptive_sampler_keeps_nothing(sd1: Case) -> None:
-    bank = Bank()
-    assert [recordings(sd1, bank, lambda: "", adaptive=True) for _ in range(2)] == [(1, 0)] * 2
-    assert len(bank) == 0
-
-
-def test_the_rounded_timestep_is_part_of_the_key(sd1: Case) -> None:
-    bank, exact = Bank(), SCHEDULE.timestep(2.0)
-    assert exact != round(exact)
-
-    def recorded(timestep: float) -> tuple[int, int]:
-        target = sd1.target()
-        with (
-            sd1.session(sd1.reference(), replay=Replay(bank, lambda: "")) as session,
-            torch.no_grad(),
-        ):
-            session.begin(0, 4, 2.0, cond_rows_first)
-            levels = torch.full((2,), timestep)
-            sd1.unet(target.latent, levels, context=target.context)
-            return session.report.recorded, session.report.replayed
-
-    assert [recorded(exact), recorded(exact)] == [(1, 0), (0, 1)]
-    assert [recorded(round(exact)), recorded(round(exact))] == [(1, 0), (0, 1)]
 
 
 def test_a_session_holds_none_of_the_models_weights(sd1: Case) -> None:
