@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from lafi.core.mask import TokenMask
+from lafi.core.own import Own
 from lafi.core.plan import Plan
 from lafi.core.reference import Conditioning, Reference
 from lafi.core.replay.bank import Bank
@@ -24,6 +25,7 @@ from lafi.core.session import Session
 from lafi.core.sites import choose_sites, find_sites
 from lafi.core.source import Source
 from lafi.core.stream import NoiseSchedule
+from lafi.regions import Region
 
 from ..host.embedded import cond_rows_first, unhooked_forward
 from ..host.model import sd_alphas_cumprod
@@ -44,6 +46,8 @@ class Scheme:
         bank: none, empty, or filled by an earlier picture.
         masked: whether 30 % of the tokens are kept.
         strength: weight on the reference's keys.
+        regions: of each reference where it acts; one is everywhere.
+        anchor: the batch's first picture instead of a reference.
         peer: restates another method instead.
     """
 
@@ -53,11 +57,15 @@ class Scheme:
     bank: str = "none"
     masked: bool = False
     strength: float = 1.0
+    regions: tuple[Region | None, ...] = (None,)
+    anchor: bool = False
     peer: bool = False
 
 
 # As LAFI's settings are by default, but for the mask: there the figure is cut out where it can be.
 DEFAULT = {"stream": "inversion", "refresh": 0, "fidelity": 1}
+
+HALVES = (Region(0, 0.5), Region(0.5, 1))
 
 SCHEMES = (
     Scheme("plain", None),
@@ -65,6 +73,13 @@ SCHEMES = (
     Scheme("default, first picture, 30 % mask", DEFAULT, bank="empty", masked=True, strength=2),
     Scheme("default, later pictures", DEFAULT, bank="filled", strength=2),
     Scheme("default, later pictures, 30 % mask", DEFAULT, bank="filled", masked=True, strength=2),
+    *(
+        Scheme(f"default, {name}, {picture}", DEFAULT, bank=bank, strength=2, regions=regions)
+        for name, regions in (("2 references", (None, None)), ("2 regions", HALVES))
+        for picture, bank in (("first picture", "empty"), ("later pictures", "filled"))
+    ),
+    Scheme("default, batch anchor", DEFAULT, strength=2, anchor=True),
+    Scheme("batch anchor, fidelity 0", anchor=True),
     Scheme("inversion, exact, first picture", {"stream": "inversion"}),
     Scheme("noise, exact, first picture"),
     Scheme("noise, exact, one batch", {"fused": True}),
@@ -97,13 +112,16 @@ class Bench:
         mask = torch.zeros(side, side)
         mask[: round(side * MASKED)] = 1
         self.references = {
-            masked: Reference(
-                random(1, 4, side, side),
-                random(1, 4, side, side),
-                conditioning,
-                SCHEDULE,
-                mask=TokenMask(mask) if masked else None,
-            )
+            masked: [
+                Reference(
+                    random(1, 4, side, side),
+                    random(1, 4, side, side),
+                    conditioning,
+                    SCHEDULE,
+                    mask=TokenMask(mask) if masked else None,
+                )
+                for _ in HALVES
+            ]
             for masked in (False, True)
         }
         self.x = random(2 * batch, 4, side, side).to(device, dtype)
@@ -112,7 +130,7 @@ class Bench:
     def call(self, x: Tensor, timestep: float) -> Tensor:
         """The UNet on (B, C, h, w), as a host calls it."""
         rows = x.shape[0]
-        own = self.references[False].conditioning
+        own = self.references[False][0].conditioning
         vector = None if own.vector is None else own.vector.to(x).expand(rows, -1)
         timesteps = torch.full((rows,), timestep, device=x.device)
         extra = {} if vector is None else {"y": vector}
@@ -125,7 +143,7 @@ class Bench:
         report = PassReport(scheme.name)
         levels = [999 - 998 * i / evaluations for i in range(evaluations)]
         if scheme.plan is None:
-            peer = FullBatchReference(self.unet, self.references[False].z0.to(self.device))
+            peer = FullBatchReference(self.unet, self.references[False][0].z0.to(self.device))
             for index, timestep in enumerate(levels):
                 if scheme.peer and Window().contains(index, evaluations):
 
@@ -148,9 +166,17 @@ class Bench:
         if scheme.bank == "empty":
             self.bank.clear()
         replay = None if scheme.bank == "none" else Replay(self.bank, lambda: scheme.name)
-        source = Source(self.references[scheme.masked], scheme.strength)
+        sources = [
+            Source(reference, scheme.strength, region)
+            # Each region has a reference of its own.
+            for reference, region in zip(
+                self.references[scheme.masked], scheme.regions, strict=False
+            )
+        ]
+        if scheme.anchor:
+            sources = [Source(Own(SCHEDULE), scheme.strength)]
         plan = Plan(sites, **(scheme.plan or {}))
-        return Session(self.unet, [source], plan, unhooked_forward, report, replay)
+        return Session(self.unet, sources, plan, unhooked_forward, report, replay)
 
     def synchronise(self) -> None:
         """Waits for the device, so that a clock tells the truth."""

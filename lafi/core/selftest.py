@@ -6,7 +6,7 @@ a running WebUI, where nothing else can look inside.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,8 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..regions import Region
 from .injection import Row
 from .mask import TokenMask
+from .own import Own
 from .plan import Plan
 from .reference import Conditioning, Reference, UNetForward
 from .replay.bank import Bank
@@ -98,6 +100,9 @@ class SelfTest:
             self._alone(),
             self._replayed(),
             self._fused(),
+            self._twice(),
+            self._halves(),
+            self._anchored(),
         ]
 
     # ---- one call -----------------------------------------------------------------------------
@@ -119,26 +124,24 @@ class SelfTest:
         self,
         plan: Plan | None = None,
         x: Tensor | None = None,
-        reference: Reference | None = None,
+        sources: Sequence[Source] | None = None,
         replay: Replay | None = None,
-        strength: float = 1.0,
     ) -> Tensor:
         x = self.x if x is None else x
-        with self._session(plan or self._plan(), reference, replay, strength) as session:
+        with self._session(plan or self._plan(), sources, replay) as session:
             # The first evaluation is the whole path of an inversion.
-            session.begin(0, 4, self.sigma, lambda rows, _: [Row(True)] * rows)
+            session.begin(0, 4, self.sigma, _pictures)
             return self._call(x)
 
     def _session(
         self,
         plan: Plan,
-        reference: Reference | None = None,
+        sources: Sequence[Source] | None = None,
         replay: Replay | None = None,
-        strength: float = 1.0,
     ) -> Session:
         report = PassReport("self-test")
-        source = Source(reference or self.reference, strength)
-        return Session(self.unet, [source], plan, self._forward, report, replay)
+        sources = sources or [Source(self.reference)]
+        return Session(self.unet, sources, plan, self._forward, report, replay)
 
     def _plan(self, **changes: Any) -> Plan:
         return replace(Plan(self.all, Window(0, 100), stream=self.stream), **changes)
@@ -168,7 +171,7 @@ class SelfTest:
     def _self_reference(self) -> Check:
         """The reference's own row among the target's: its keys cancel in the softmax."""
         with self._session(self._plan()) as session:
-            session.begin(0, 4, self.sigma, lambda rows, _: [Row(True)] * rows)
+            session.begin(0, 4, self.sigma, _pictures)
             self._call(self.x)
             row = scale_input(session.reference_latent(), self.sigma)
         x = torch.cat([row, self.x[1:]])
@@ -221,18 +224,18 @@ class SelfTest:
 
     def _shuffled(self) -> Check:
         shuffled = replace(self.reference, mask=_Shuffle(self.reference.z0.shape[-2:]))
-        a, b = self._injected(reference=shuffled), self._injected()
+        a, b = self._injected(sources=[Source(shuffled)]), self._injected()
         return self._check(5, "shuffled reference tokens", a, b)
 
     def _replaced(self) -> Check:
         """An overwhelming strength on the reference's own latent leaves it alone, as replacing the
         keys by themselves does."""
         with self._session(self._plan()) as session:
-            session.begin(0, 4, self.sigma, lambda rows, _: [Row(True)] * rows)
+            session.begin(0, 4, self.sigma, _pictures)
             self._call(self.x)
             row = scale_input(session.reference_latent(), self.sigma)
         x = torch.cat([row, self.x[1:]])
-        strong = self._injected(x=x, strength=1e4)
+        strong = self._injected(x=x, sources=[Source(self.reference, 1e4)])
         return self._check(5, "strength to infinity replaces", strong[:1], self._call(x)[:1])
 
     def _alone(self) -> Check:
@@ -247,9 +250,31 @@ class SelfTest:
     def _fused(self) -> Check:
         return self._check(8, "one batch", self._injected(self._plan(fused=True)), self._injected())
 
+    def _twice(self) -> Check:
+        one, twice = Source(self.reference, 2), [Source(self.reference)] * 2
+        a, b = self._injected(sources=twice), self._injected(sources=[one])
+        return self._check(11, "one reference given twice", a, b)
+
+    def _halves(self) -> Check:
+        """Each half of the picture sees the same reference."""
+        one = Source(self.reference, 2)
+        halves = [replace(one, region=each) for each in (Region(0, 0.5), Region(0.5, 1))]
+        a, b = self._injected(sources=halves), self._injected(sources=[one])
+        return self._check(11, "two regions of one reference", a, b)
+
+    def _anchored(self) -> Check:
+        own = Source(Own(self.reference.schedule))
+        made = self._injected(sources=[own])
+        return self._check(12, "a batch's first picture", made[:1], self.plain[:1], exact=True)
+
 
 class _ProvokedError(Exception):
     """Raised inside the UNet on purpose."""
+
+
+def _pictures(rows: int, kwargs: dict[str, Any]) -> list[Row]:
+    """Every row is a picture's cond row."""
+    return [Row(True, picture) for picture in range(rows)]
 
 
 def _fail(*_: Any) -> None:
