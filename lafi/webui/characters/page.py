@@ -93,7 +93,11 @@ class CharactersPage(ui_extra_networks.ExtraNetworksPage):
             "preview": self.link_preview(str(character.preview)),
             "search_terms": [self.search_terms_from_path(place), digest],
             "local_preview": f"{character.base}.preview.{shared.opts.samples_format}",
-            "sort_keys": {"default": index, **self.get_sort_keys(place)},
+            "sort_keys": {
+                "default": index,
+                **self.get_sort_keys(place),
+                "name": character.name.lower(),
+            },
             "prompt": quote_js(f"{tag} {words}".rstrip()),
             "negative_prompt": quote_js(f"({negative}:1)" if negative else ""),
         }
