@@ -49,10 +49,15 @@ class Kept:
         self._kinds.setdefault((index, kind[0]), kind)
         self._bank.keep(Key(index, kind), tokens)
 
+    def nearest(self, index: int) -> int | None:
+        """The evaluation that is kept and lies nearest to another; None if none is."""
+        known = sorted({known for known, _ in self._kinds})
+        return min(known, key=lambda each: abs(each - index), default=None)
+
     def find(
         self, index: int, kind: Kind, sites: Sequence[str], device: torch.device
     ) -> Tokens | None:
-        """The same again; of another part of the prompt where this one was not there."""
+        """What is kept of an evaluation; of another part of the prompt where this one is not."""
         found = self._bank.find(Key(index, kind), sites, device)
         other = self._kinds.get((index, kind[0]))
         if found is None and other is not None:
@@ -92,7 +97,10 @@ class Anchor:
         self.own, self.strength, self.plan = own, strength, plan
         self.report, self.counts = report, ReferenceReport(name)
         report.references.append(self.counts)
-        self._index = self._leader = -1
+        # The evaluation; in later batches the one whose tokens are seen.
+        self._index: int | None = None
+        self._keeps = False
+        self._waited = 0  # evaluations since the latest that is kept
         self._made: dict[Kind, Tokens] = {}
         self._recording: tuple[list[Kind], Recording] | None = None
         self._call = -1  # of the evaluation
@@ -111,19 +119,26 @@ class Anchor:
                 "first picture of all cannot be the reference of later batches.",
                 "Set the batch count to 1, or choose another sampler.",
             )
-        before, self._leader = self._leader, self._leading(index, total)
-        if self.own.first or before != self._leader:
-            self._made = {}
-        self._index, self._call, self._counted = index, -1, False
+        self._call, self._counted = -1, False
+        if self.own.first:
+            self._made, self._keeps = {}, self.own.kept is not None and self._leads(index, total)
+            self._index = index
+        elif self.own.kept is not None:
+            before, self._index = self._index, self.own.kept.nearest(index)
+            if before != self._index:
+                self._made = {}
 
-    def _leading(self, index: int, total: int) -> int:
-        """The evaluation whose tokens serve this one in later batches."""
+    def _leads(self, index: int, total: int) -> bool:
+        """Whether later batches see the tokens of this evaluation in others as well."""
         every = self.plan.refresh
         if every:
-            return index - index % every
+            return index % every == 0
         groups = self.plan.window.groups(total, RECORDINGS)
-        group = next((each for each in groups if index in each), [index])
-        return group[(len(group) - 1) // 2]
+        group = next((each for each in groups if index in each), [])
+        leads = bool(group) and index == group[(len(group) - 1) // 2]
+        # A run that turns out longer than announced may step over all middles.
+        self._waited = 0 if leads or self._waited >= len(group) else self._waited + 1
+        return self._waited == 0
 
     # ---- one call -----------------------------------------------------------------------------
 
@@ -133,9 +148,8 @@ class Anchor:
         found = [number for number, row in enumerate(rows) if self._serves(row)]
         if not self.own.first or not found:
             return None
-        keeps = self.own.kept is not None and self._index == self._leader
         recording = Recording(
-            [None] * len(found), rows=found, keep_inputs=keeps, dtype=call.x.dtype
+            [None] * len(found), rows=found, keep_inputs=self._keeps, dtype=call.x.dtype
         )
         kinds = [self._kind(rows[number]) for number in found]
         self._recording = kinds, recording
@@ -175,16 +189,18 @@ class Anchor:
 
     def _then(self, kind: Kind, call: Call) -> Tokens | None:
         """Of the first batch."""
-        if kind not in self._made and self.own.kept is not None:
+        if kind not in self._made:
+            if self.own.kept is None or self._index is None:
+                return None
             names = [site.name for site in self.plan.sites]
-            found = self.own.kept.find(self._leader, kind, names, call.x.device)
+            found = self.own.kept.find(self._index, kind, names, call.x.device)
             if found is None:
                 return None
             self._made[kind] = found
             self._count("replayed")
-        elif kind in self._made:
+        else:
             self._count("reused")
-        return self._made.get(kind)
+        return self._made[kind]
 
     def finish(self, done: bool) -> None:
         """After a call: counts and keeps what the first picture has left.
@@ -201,9 +217,9 @@ class Anchor:
         self._count("recorded")
         self.counts.bytes = max(self.counts.bytes, sum(map(nbytes, recording.tokens)))
         self.report.hold(recording.tokens)
-        if self.own.kept is not None and self._index == self._leader:
+        if self.own.kept is not None and self._index is not None and self._keeps:
             for kind, tokens in zip(kinds, recording.tokens, strict=True):
-                self.own.kept.keep(self._leader, kind, tokens)
+                self.own.kept.keep(self._index, kind, tokens)
 
     def _count(self, what: str) -> None:
         """Once in an evaluation."""

@@ -172,6 +172,22 @@ def test_a_few_evaluations_are_kept_for_all(sd1: Case) -> None:
     assert report.injected == 4
 
 
+def test_a_run_that_turns_out_longer_keeps_enough(sd1: Case) -> None:
+    """Its total grows with every evaluation, so that the middle of a group never comes."""
+    kept = Kept()
+
+    def run(first: bool, picture: int) -> PassReport:
+        with sd1.session(anchor(1, first, kept), refresh=0) as session:
+            for index in range(8):
+                session.begin(index, 20 + 8 * index, 2.0, cond_rows_first)
+                sd1.plain(batch(sd1).rows(picture, PICTURES + picture))
+        return session.report
+
+    run(True, 0)
+    assert kept.nbytes > 0
+    assert run(False, 1).injected == 8
+
+
 def test_where_nothing_was_kept_later_batches_are_refused(sd1: Case) -> None:
     with pytest.raises(LafiError) as caught:
         run(sd1, anchor(1, False, Kept()), 1)
