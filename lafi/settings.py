@@ -168,10 +168,8 @@ class LafiSettings:
         """All that the references show: the first, if it has a picture, then `references`."""
         first = {name: getattr(self, name, "") for name in ENTRY}
         own = [Character.of("", first, self.strength, self.views)]
-        more = (
-            Character.of(f"references[{index}].", each, self.strength)
-            for index, each in enumerate(self.references)
-        )
+        entries = enumerate(self.references)
+        more = (Character.of(f"references[{i}].", each, self.strength) for i, each in entries)
         return tuple(each for each in (*own, *more) if each.pictures)
 
     @property
