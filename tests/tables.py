@@ -1,4 +1,4 @@
-"""``python3 -m tests.tables`` writes the settings' table into the documents that show it."""
+"""``python3 -m tests.tables`` writes the settings' tables into the documents that show them."""
 
 from __future__ import annotations
 
@@ -6,37 +6,45 @@ import re
 from pathlib import Path
 
 from lafi.settings import FIELDS, Field
+from lafi.storyboard.settings import FIELDS as STORYBOARD
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "docs/api.md")
-BEGIN, END = "<!-- controls -->\n", "<!-- /controls -->"
+# Which tables a document shows, by the name in its marks.
+TABLES = {"controls": FIELDS, "storyboard": STORYBOARD}
+DOCUMENTS = {"README.md": ["controls"], "docs/api.md": ["controls", "storyboard"]}
 HEAD = "| Control | Name | Values | Default | What it does |\n|---|---|---|---|---|\n"
 
 
-def render() -> str:
-    """The table, one line for each field."""
-    return HEAD + "".join(_row(field) for field in FIELDS)
+def render(table: str) -> str:
+    """A table, one line for each field."""
+    return HEAD + "".join(_row(field) for field in TABLES[table])
 
 
-def shown(document: str) -> str:
+def shown(document: str, table: str) -> str:
     """The table that stands in a document.
 
     Raises:
         ValueError: when the document has no place for it.
     """
     text = (ROOT / document).read_text("utf-8")
-    found = re.search(f"{BEGIN}(.*?){END}", text, re.DOTALL)
+    found = re.search(f"<!-- {table} -->\n(.*?)<!-- /{table} -->", text, re.DOTALL)
     if found is None:
-        raise ValueError(f"{document} has no lines {BEGIN.strip()} and {END}")
+        raise ValueError(f"{document} has no lines <!-- {table} --> and <!-- /{table} -->")
     return found.group(1)
 
 
 def main() -> None:
     """Brings the documents up to date."""
-    for document in DOCUMENTS:
+    for document, table in places():
         path = ROOT / document
-        text = path.read_text("utf-8")
-        path.write_text(text.replace(shown(document), render()), "utf-8")
+        marks = f"<!-- {table} -->\n", f"<!-- /{table} -->"
+        old, new = (text.join(marks) for text in (shown(document, table), render(table)))
+        path.write_text(path.read_text("utf-8").replace(old, new), "utf-8")
+
+
+def places() -> list[tuple[str, str]]:
+    """(document, table) of all."""
+    return [(document, table) for document, names in DOCUMENTS.items() for table in names]
 
 
 def _row(field: Field) -> str:

@@ -19,6 +19,15 @@ def exception(error: LafiError) -> HTTPException:
     return HTTPException(422, problems) if problems else HTTPException(500, str(error))
 
 
+def answer(p: Any, error: BaseException) -> BaseException:
+    """The error as the page or the API shows it, for the host's request `p`."""
+    if isinstance(error, LafiError) and getattr(p, "is_api", False):
+        answered = exception(error)
+        answered.__cause__ = error
+        return answered
+    return error
+
+
 def refusal(error: LafiError) -> JSONResponse:
     """The answer of LAFI's own routes: 422 with ``[{"loc": [field], "msg": text}]``."""
     return JSONResponse(_problems(error) or [{"loc": [], "msg": str(error)}], status_code=422)

@@ -37,7 +37,7 @@ def describe(settings: LafiSettings, hashes: Sequence[Sequence[str]]) -> dict[st
         hashes: of the pictures of each of the settings' characters.
     """
     values = {"depth": settings.depth, "cutoff": settings.cutoff} | settings.changed()
-    written = {BY_NAME[name].infotext: _write(BY_NAME[name].kind, v) for name, v in values.items()}
+    written = {BY_NAME[name].infotext: write(BY_NAME[name].kind, v) for name, v in values.items()}
     shown = [" ".join(each) for each in hashes]
     own = len(shown) - len(settings.references)
     first = {REFERENCE: shown[0]} if own else {}
@@ -52,7 +52,7 @@ def _describe_further(number: int, entry: Mapping[str, Any], shown: str) -> dict
     for name in FURTHER:
         kind, default = ENTRY[name]
         if entry[name] != default:
-            said[f"{PREFIX}{name} {number}"] = _write(kind, entry[name])
+            said[f"{PREFIX}{name} {number}"] = write(kind, entry[name])
     return said
 
 
@@ -72,7 +72,7 @@ def read(params: Mapping[str, str]) -> dict[Field, Any]:
     values = {}
     former = _former(params)
     for field in STORED:
-        text = _find(params, field.infotext)
+        text = find(params, field.infotext)
         text = former.get(field.name) if text is None else text
         values[field] = field.default if text is None else field.kind.read(text)
     return values
@@ -149,14 +149,15 @@ def _further(params: Mapping[str, Any]) -> list[str]:
     """A picture's further references, in words; they came with a request or a prompt's tags."""
     found, number = [], 2
     while shown := params.get(f"{REFERENCE} {number}"):
-        said = {name: _find(params, f"{PREFIX}{name} {number}") for name in FURTHER}
+        said = {name: find(params, f"{PREFIX}{name} {number}") for name in FURTHER}
         words = ", ".join(f"{name} {value}" for name, value in said.items() if value)
         found.append(f"Reference {number} was {shown}" + (f" ({words})" if words else ""))
         number += 1
     return found
 
 
-def _write(kind: Kind, value: Any) -> str:
+def write(kind: Kind, value: Any) -> str:
+    """A value as the host is to put it into its text."""
     text = kind.write(value)
     if not isinstance(kind, Text) or isinstance(kind, Place):
         return text
@@ -166,7 +167,8 @@ def _write(kind: Kind, value: Any) -> str:
     return text if any(mark in text for mark in ",:\n") else json.dumps(text, ensure_ascii=False)
 
 
-def _find(params: Mapping[str, str], key: str) -> str | None:
+def find(params: Mapping[str, str], key: str) -> str | None:
+    """The text under a key of the host's parsed infotext."""
     # The host takes a text such as 12x34 for a size and splits it.
     if f"{key}-1" in params and f"{key}-2" in params:
         return f"{params[f'{key}-1']}x{params[f'{key}-2']}"

@@ -52,7 +52,7 @@ def sample(run: Run, denoiser: Any, launch: Launch, func: Callable[[], Any]) -> 
             result, complete = _attempt(run, denoiser, launch, func)
         if run.error is not None and options.value(options.STOP_ON_ERROR):
             run.finish()
-            raise _answer(run, run.error)
+            raise http.answer(run.p, run.error)
         if complete:
             return result
         if run.error is not None:
@@ -103,12 +103,3 @@ def _check_injected(run: Run) -> None:
             "Switch off what replaces or compiles the UNet, or switch LAFI off.",
         )
         run.fail(error)
-
-
-def _answer(run: Run, error: BaseException) -> BaseException:
-    """The error as the page or the API shows it."""
-    if isinstance(error, LafiError) and getattr(run.p, "is_api", False):
-        answer = http.exception(error)
-        answer.__cause__ = error
-        return answer
-    return error

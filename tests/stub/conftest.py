@@ -13,6 +13,7 @@ import torch
 
 if TYPE_CHECKING:
     from .host import WebUI
+    from .stage import Stage
 
 # LAFI imports `modules`, `gradio` and `fastapi` at its files' tops, as in a WebUI.
 sys.path.insert(0, str(Path(__file__).parent / "webui"))
@@ -51,6 +52,15 @@ def _start(kind: str) -> Iterator[WebUI]:
     host = WebUI(kind)
     yield host
     host.close()
+
+
+@pytest.fixture
+def stage(a1111: WebUI, tmp_path: Path) -> Iterator[Stage]:
+    """AUTOMATIC1111 with the storyboard; nothing may have been swallowed."""
+    from .stage import Stage
+
+    yield Stage(a1111, tmp_path)
+    assert a1111.swallowed() == []
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ import pytest
 from lafi import __version__
 from lafi.errors import LafiError
 from lafi.settings import parse
+from lafi.storyboard.panels import parse_panels
+from lafi.storyboard.settings import parse as parse_storyboard
 from lafi.webui.infotext import STORED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,9 +66,11 @@ def _literal(node: ast.AST) -> str:
 def test_the_json_examples_are_valid_requests(name):
     examples = re.findall(r"```json\n(.*?)```", text(name), re.DOTALL)
     assert examples
-    for example in examples:
-        settings = parse(json.loads(example)["alwayson_scripts"]["LAFI"]["args"])
-        assert settings.acts
+    for example in map(json.loads, examples):
+        if "script_name" in example:
+            assert len(parse_panels(parse_storyboard(example["script_args"]).panels, {})) == 3
+        else:
+            assert parse(example["alwayson_scripts"]["LAFI"]["args"]).acts
 
 
 def test_every_error_code_is_explained():

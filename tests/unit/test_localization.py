@@ -11,6 +11,7 @@ import pytest
 
 from lafi.presets import PRESETS
 from lafi.settings import FIELDS
+from lafi.storyboard.settings import FIELDS as STORYBOARD
 from lafi.webui import options
 
 LOCALIZATIONS = sorted((Path(__file__).parents[2] / "localizations").glob("*.json"))
@@ -31,7 +32,7 @@ def test_nothing_is_translated_by_nothing(translated):
 
 def test_every_label_and_help_is_translated(translated):
     shown = set()
-    for field in FIELDS[1:]:
+    for field in (*FIELDS[1:], *STORYBOARD):
         shown |= {field.caption, field.help}
     assert shown | set(PRESETS) <= set(translated)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import random
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,12 +23,16 @@ class StableDiffusionProcessing:
     prompt: Any = "a knight runs"
     negative_prompt: str = ""
     seed: int = 1
+    subseed: int = -1
+    subseed_strength: float = 0
     steps: int = 5
     cfg_scale: float = 3.0
     width: int = 128
     height: int = 128
     batch_size: int = 1
     n_iter: int = 1
+    do_not_save_grid: bool = False
+    outpath_grids: str = ""
     sampler_name: str = "Euler"
     denoising_strength: float = 0.75
     override_settings: dict[str, Any] = field(default_factory=dict)
@@ -39,6 +45,9 @@ class StableDiffusionProcessing:
     disable_extra_networks: bool = False
     extra_network_data: Any = None
     all_prompts: list[str] = field(default_factory=list)
+    all_negative_prompts: list[str] = field(default_factory=list)
+    all_seeds: list[int] = field(default_factory=list)
+    all_subseeds: list[int] = field(default_factory=list)
     prompts: list[str] = field(default_factory=list)
     negative_prompts: list[str] = field(default_factory=list)
 
@@ -47,6 +56,9 @@ class StableDiffusionProcessing:
         count = self.batch_size * self.n_iter
         given = self.prompt
         self.all_prompts = list(given) if isinstance(given, list) else [given] * count
+        self.all_negative_prompts = [self.negative_prompt] * count
+        self.all_seeds = [self.seed + n * (not self.subseed_strength) for n in range(count)]
+        self.all_subseeds = [self.subseed + n for n in range(count)]
 
     def parse_extra_network_prompts(self) -> None:
         """Of the batch that comes next."""
@@ -70,6 +82,7 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
     enable_hr: bool = False
     hr_scale: float = 2.0
     hr_prompt: str = ""
+    hr_negative_prompt: str = ""
     hr_extra_network_data: Any = None
     hr_prompts: list[str] = field(default_factory=list)
     all_hr_prompts: list[str] = field(default_factory=list)
@@ -124,13 +137,63 @@ class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
 
 
 class Processed:
-    """What a request made: `latents` (4, h, w), `images` and `infotexts`, one for each picture."""
+    """What a request made: `latents` (4, h, w), `images` and `infotexts`, one for each picture.
 
-    def __init__(self, p: StableDiffusionProcessing) -> None:
-        self.p = p
+    The host's infotexts are texts; those of the stub's own pictures are dicts of what scripts said.
+    """
+
+    def __init__(
+        self,
+        p: StableDiffusionProcessing,
+        images_list: list[Image.Image] | None = None,
+        seed: int = -1,
+        info: str = "",
+        subseed: int | None = None,
+        all_prompts: list[str] | None = None,
+        all_negative_prompts: list[str] | None = None,
+        all_seeds: list[int] | None = None,
+        all_subseeds: list[int] | None = None,
+        index_of_first_image: int = 0,
+        infotexts: list[Any] | None = None,
+    ) -> None:
+        self.p, self.seed, self.subseed, self.info = p, seed, subseed, info
         self.latents: list[Tensor] = []
-        self.images: list[Image.Image] = []
-        self.infotexts: list[dict[str, Any]] = []
+        self.images = [] if images_list is None else images_list
+        self.infotexts = [] if infotexts is None else infotexts
+        self.index_of_first_image = index_of_first_image
+        self.extra_generation_params = p.extra_generation_params
+        self.all_prompts = all_prompts or p.all_prompts
+        self.all_negative_prompts = all_negative_prompts or p.all_negative_prompts
+        self.all_seeds = all_seeds or p.all_seeds
+        self.all_subseeds = all_subseeds or p.all_subseeds
+
+
+def fix_seed(p: StableDiffusionProcessing) -> None:
+    """Draws the seeds that are -1."""
+    p.seed = random.randrange(2**32) if p.seed == -1 else p.seed
+    p.subseed = random.randrange(2**32) if p.subseed == -1 else p.subseed
+
+
+def create_infotext(
+    p: StableDiffusionProcessing,
+    all_prompts: list[str],
+    all_seeds: list[int],
+    all_subseeds: list[int],
+    index: int | None = None,
+    all_negative_prompts: list[str] | None = None,
+) -> str:
+    """The text that the host writes into a picture."""
+    at = index or 0
+    params = {"Steps": p.steps, "Seed": all_seeds[at], "Size": f"{p.width}x{p.height}"}
+    params |= p.extra_generation_params
+    said = ", ".join(f"{key}: {_quote(value)}" for key, value in params.items() if value)
+    negative = (all_negative_prompts or [""])[at]
+    return f"{all_prompts[at]}\n" + (f"Negative prompt: {negative}\n" if negative else "") + said
+
+
+def _quote(value: Any) -> str:
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if set(",\n:") & set(text) else text
 
 
 def process_images(p: StableDiffusionProcessing) -> Processed:
@@ -151,8 +214,8 @@ def process_images(p: StableDiffusionProcessing) -> Processed:
 def process_images_inner(p: StableDiffusionProcessing) -> Processed:
     """The loop over the batches."""
     model = model_data.sd_model
-    processed = Processed(p)
     p.setup_prompts()
+    processed = Processed(p)
     if p.scripts is not None:
         p.scripts.process(p)
     for n in range(p.n_iter):
@@ -181,6 +244,7 @@ def process_images_inner(p: StableDiffusionProcessing) -> Processed:
         shared.state.job_no += 1
     if not p.disable_extra_networks and p.extra_network_data:
         extra_networks.deactivate(p, p.extra_network_data)
+    processed.extra_generation_params = p.extra_generation_params
     if p.scripts is not None:
         p.scripts.postprocess(p, processed)
     return processed

@@ -24,7 +24,8 @@ class CompVisVDenoiser(nn.Module):
 
     def sigma_to_t(self, sigma: Tensor) -> Tensor:
         """The nearest timesteps."""
-        return (sigma.log() - self.sigmas.log()[:, None]).abs().argmin(0).float()
+        nearest: Tensor = (sigma.log() - self.sigmas.log()[:, None]).abs().argmin(0)
+        return nearest.float()
 
     def forward(self, x: Tensor, sigma: Tensor, cond: dict[str, Any]) -> Tensor:
         """(B, 4, h, w) at noise levels (B,) to clean latents."""

@@ -12,6 +12,8 @@ HOST_OPTIONS = {
     "api_enable_requests": True,
     "infotext_skip_pasting": [],
     "samples_format": "png",
+    "enable_pnginfo": True,
+    "grid_extended_filename": False,
 }
 
 
@@ -80,6 +82,7 @@ class State:
     stopping_generation = False
     sampling_step = 0
     sampling_steps = 0
+    job = ""
     job_count = 0
     job_no = 0
     textinfo: str | None = None
