@@ -41,7 +41,7 @@ def messages() -> list[tuple[str, str]]:
                 found.append(("", _literal(node)))
             elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "LafiError":
                 code, message, *_ = map(_literal, node.args)
-                found.append((code, message))
+                found.append(("" if code == "?" else code, message))  # "?": another's, passed on
     return found
 
 

@@ -86,8 +86,9 @@ def _writing() -> Iterator[None]:
             yield
         except OSError as error:
             reason = error.strerror or type(error).__name__
-            message = f"the library of characters cannot be changed: {reason}."
-            raise LafiError("library_unusable", message) from error
+            raise LafiError(
+                "library_unusable", f"the library of characters cannot be changed: {reason}."
+            ) from error
 
 
 def _existing(library: Library, name: str) -> Character | None:
