@@ -57,6 +57,13 @@ def left_half() -> Image.Image:
     return mask
 
 
+def corner() -> Image.Image:
+    """A mask that paints over the upper left quarter, which has the picture's shape."""
+    mask = Image.new("L", (256, 256), 0)
+    ImageDraw.Draw(mask).rectangle((0, 0, 127, 127), fill=255)
+    return mask
+
+
 def encode(picture: Image.Image) -> str:
     """A picture as base64 of a PNG."""
     buffer = io.BytesIO()
@@ -72,3 +79,4 @@ SPECK = encode(speck())
 EMPTY_MASK = encode(Image.new("L", SIZE, 0))
 SCENE = encode(scene())
 LEFT_HALF = encode(left_half())
+CORNER = encode(corner())

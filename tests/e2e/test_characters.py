@@ -145,15 +145,7 @@ def test_batches_and_batch(webui, by_tag) -> None:
     assert tagged(webui, f"<lafi:{ANNA}>", batch_size=2).picture.distance(by_tag.picture) < 2
 
 
-def test_a_tag_in_the_hires_prompt_alone_acts_there_alone(webui) -> None:
-    hires = {
-        "enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "None", "hr_second_pass_steps": 4,
-        "denoising_strength": 0.7, "steps": 4, "width": webui.size // 2, "height": webui.size // 2,
-        "hr_cfg": 7 if "hr_cfg" in webui.txt2img_fields else None,
-        "hr_additional_modules": (
-            ["Use same choices"] if "hr_additional_modules" in webui.txt2img_fields else None
-        ),
-    }  # fmt: skip
+def test_a_tag_in_the_hires_prompt_alone_acts_there_alone(webui, hires) -> None:
     made = tagged(webui, "", hr_prompt=f"{PROMPT}<lafi:{BOB}>", **hires)
     assert [each["name"] for each in made.run["passes"] if each["injected"]] == ["hires"]
     assert f"LAFI characters: {BOB}" in made.infotexts[0]

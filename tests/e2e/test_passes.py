@@ -18,28 +18,6 @@ def share(run: dict) -> int:
 
 
 @pytest.fixture(scope="module")
-def hires(webui) -> dict:
-    """A request with hires fix."""
-    return {
-        "enable_hr": True,
-        "hr_scale": 1.5,
-        # In every host's list; latent ones are not.
-        "hr_upscaler": "None",
-        "hr_second_pass_steps": 4,
-        "denoising_strength": 0.7,
-        "steps": 4,
-        "width": webui.size // 2,
-        "height": webui.size // 2,
-        # Hosts that have it leave the negative prompt out of the second pass by default.
-        "hr_cfg": 7 if "hr_cfg" in webui.txt2img_fields else None,
-        # And fail without this one.
-        "hr_additional_modules": (
-            ["Use same choices"] if "hr_additional_modules" in webui.txt2img_fields else None
-        ),
-    }
-
-
-@pytest.fixture(scope="module")
 def hires_pictures(webui, hires) -> dict:
     """Results by `passes`."""
     return {passes: webui.generate(GIVEN | {"passes": passes}, **hires) for passes in PASSES}
