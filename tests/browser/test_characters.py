@@ -37,8 +37,6 @@ def test_a_saved_reference_is_a_card_and_a_tag(open_page, reference, screenshots
     page.click("#txt2img_characters_extra_refresh")
     card = f'#txt2img_characters_cards .card[data-name="{name}"]'
     page.wait(lambda: page.all(card), "the card")
-    # gradio 3 may report an error of its own between the upload and here; its cause is not known.
-    page.script_errors()
     page.driver.execute_script("arguments[0].scrollIntoView()", page.one(card))
     page.wait(lambda: page.read(f"{card} img", "naturalWidth") == [160], "the card's picture")
     page.driver.save_screenshot(str(screenshots / "characters.png"))
