@@ -67,7 +67,7 @@ def test_changes_the_picture(webui, plain, injected, field) -> None:
 
 def test_refresh_uses_recordings_again(webui) -> None:
     webui.clear_bank()
-    result = webui.generate(GIVEN | {"refresh": 3})
+    result = webui.generate(GIVEN | {"refresh": 3}, steps=max(webui.steps, 6))
     assert result.total("reused") > result.total("recorded") > 0
     assert result.total("reused") + result.total("recorded") == result.total("injected")
 
