@@ -80,11 +80,12 @@ class Facts:
         """
         known = self.scripts[route, name]
         given = [each["value"] for each in known]
-        labels = [each["label"] for each in known]
+        # Hosts differ in small letters and capitals.
+        labels = [str(each["label"]).lower() for each in known]
         for label, value in values.items():
-            if label not in labels and not isinstance(label, int):
+            if not isinstance(label, int) and label.lower() not in labels:
                 raise KeyError(f"{name} has no argument {label}, but {labels}")
-            place = label if isinstance(label, int) else labels.index(label)
+            place = label if isinstance(label, int) else labels.index(label.lower())
             # Some scripts show less on the page than they take.
             given += [None] * (place + 1 - len(given))
             given[place] = value
