@@ -24,6 +24,7 @@ HOSTILE_NAMES = (
     "", " ", ".", "..", "../anna", "..\\anna", "/etc/passwd", "C:anna", "a/b", "a\\b", "a.b",
     ".anna", "anna.", " anna", "anna ", "anna\0", "anna\n", "an\u202ena", "\ud800", "con", "NUL",
     "com1", "Lpt9", "a:b", "a>b", "a<b", "a=b", "a,b", "a|b", "a*b", "a?b", 'a"b', "a'b", "a%2fb",
+    "com\u00b9", "\uff23\uff2f\uff2e",
     "~", "$HOME", "a" * 65, "\u00e9" * 64 + "xx", "{a}", "[a]", "a;b", "a&b", "a`b", "\u200b",
 )  # fmt: skip
 GOOD_NAMES = ("anna", "Anna 2", "anna-side_view", "Änne", "\u82b1\u5b50", "bob (old)", "x+y!", "7")
@@ -141,12 +142,14 @@ def test_a_bad_file_is_listed_and_the_others_work(folder: Path, tmp_path: Path) 
     (folder / "gone.png").symlink_to(tmp_path / "gone")
     os.mkfifo(folder / "pipe.png")
     (folder / "dir" / "front.png").mkdir(parents=True)
+    (folder / "round.png").symlink_to("round.png")
+    (folder / "circle").symlink_to("circle")
     said = problems()
     for name, words in {
         "text": "cannot be read", "short": "cannot be read", "an.na": "its name may hold",
         "twice": "more than one", "note": "is not JSON", "heavy": "preferred weight: must be",
         "mask": "mask.mask.png", "link": "leads out", "far": "leads out", "gone": "No such file",
-        "pipe": "no file", "dir": "no file",
+        "pipe": "no file", "dir": "no file", "round": "symbolic links",
     }.items():  # fmt: skip
         assert words in said.pop(name)
     assert said == {"good": "", **dict.fromkeys(said.keys() - {"good"}, said.get("twice"))}
@@ -179,6 +182,7 @@ def test_the_library_itself_may_be_a_link(folder: Path, tmp_path: Path) -> None:
     ({"lafi": {"prompt": 3}}, "lafi.prompt"), ({"preferred weight": True}, "preferred weight"),
     ({"preferred weight": float("nan")}, "preferred weight"), ({"x": float("inf")}, "metadata"),
     ({"x": "\udfff"}, "metadata"), ({"x": 10**5000}, "metadata"),
+    ({"x": json.loads("[" * 40 + "]" * 40)}, "metadata"), ({"notes": "x" * 2**20}, "metadata"),
     ({"preferred weight": 0, "activation text": None, "x": {"y": [1]}}, None),
 ], ids=lambda value: str(type(value).__name__))  # fmt: skip
 def test_metadata_is_looked_at(folder: Path, about: Any, field: str | None) -> None:

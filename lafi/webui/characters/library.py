@@ -195,7 +195,7 @@ class Library:
             path = folder / entry.name
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
+            if path.is_dir():  # the entry's own fails at a link to itself
                 yield from self._folder(path, depth)
             elif is_view(path):
                 yield Character(names.normal(path.stem), path.with_suffix(""), (_view(path),))

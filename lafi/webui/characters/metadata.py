@@ -10,6 +10,7 @@ from ...kinds import Kind, Text
 from ...references import ENTRY
 
 MOST_BYTES = 2**20
+MOST_LEVELS = 32  # answers are put together by functions that call themselves
 ACTIVATION, WEIGHT, NEGATIVE = "activation text", "preferred weight", "negative text"
 OWN = "lafi"
 # What hosts write there, and LAFI reads or hands on.
@@ -38,8 +39,12 @@ def read(data: bytes) -> dict[str, Any]:
 
 
 def write(about: dict[str, Any]) -> bytes:
-    """Metadata as hosts write it."""
-    return json.dumps(about, indent=4, ensure_ascii=False).encode()
+    """Metadata as hosts write it.
+
+    Raises:
+        ValueError, TypeError: it is none that `check` lets through.
+    """
+    return json.dumps(about, indent=4, ensure_ascii=False, allow_nan=False).encode()
 
 
 def check(about: Any) -> dict[str, Any]:
@@ -64,8 +69,8 @@ def check(about: Any) -> dict[str, Any]:
         for key, value in own.items()
         if (message := SETTINGS[key].check(value) if key in SETTINGS else known)
     ]
-    if not problems and not _stands(about):
-        problems = [problem("metadata", "cannot be written as JSON")]
+    if not problems and (message := _unwritable(about)):
+        problems = [problem("metadata", message)]
     if problems:
         raise invalid_fields(problems)
     return about
@@ -82,10 +87,18 @@ def setting(about: dict[str, Any], name: str) -> str:
     return str((about.get(OWN) or {}).get(name) or "")
 
 
-def _stands(about: dict[str, Any]) -> bool:
-    """Whether every answer and file can hold it: no half characters, no endless numbers."""
+def _unwritable(about: dict[str, Any]) -> str:
+    """Why no answer or file can hold it: half characters, endless numbers, too much of it."""
+    if _is_deep(about, MOST_LEVELS):
+        return f"has lists or objects within each other on more than {MOST_LEVELS} levels"
     try:
-        json.dumps(about, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, RecursionError, TypeError):
-        return False
-    return True
+        size = len(write(about))
+    except (ValueError, TypeError):
+        return "cannot be written as JSON"
+    return f"is too large; at most {MOST_BYTES // 2**20} MiB" if size > MOST_BYTES else ""
+
+
+def _is_deep(value: Any, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value
+    holds = isinstance(value, (dict, list, tuple))
+    return holds and (levels == 0 or any(_is_deep(each, levels - 1) for each in inner))
