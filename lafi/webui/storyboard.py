@@ -33,8 +33,8 @@ log = logging.getLogger("LAFI")
 TAG = re.compile(r"<\s*lafi\b", re.IGNORECASE)
 # How Dynamic Prompts and others write what they choose later.
 WILDCARD = re.compile(r"[{}]|__")
-# Stands for a picture that is still to be made.
-LATER = "a picture"
+# Stands for a picture that is still to be made; a mask and views belong to one that was loaded.
+LATER = {"image": "a picture", "mask": None, "views": None}
 
 
 def run(p: Any, args: Sequence[Any]) -> Processed:
@@ -83,7 +83,7 @@ class Storyboard:
         self.panels = parse_panels(self.settings.panels, _names())
         self._args = _lafi_args(p)
         # With a reference the settings are checked as the panels will use them.
-        self.lafi: LafiSettings = parse_lafi(self._args, {"image": LATER})
+        self.lafi: LafiSettings = parse_lafi(self._args, LATER)
         self._loaded = bool(parse_lafi(self._args, {"enabled": False}).characters)
         for panel in self.panels:
             self._check(panel)
@@ -106,7 +106,7 @@ class Storyboard:
             LafiError: naming the line.
         """
         own = self.settings.reference == "loaded" and not TAG.search(self._prompt(panel))
-        shown = {} if own else {"enabled": True, "image": LATER}
+        shown = {} if own else {"enabled": True, **LATER}
         try:
             parse_lafi(self._args, {**shown, **panel.settings})
             self._check_tags(panel)
@@ -128,11 +128,32 @@ class Storyboard:
         tags.check(SimpleNamespace(**asked, extra_network_data=networks))
 
     def make(self) -> Processed:
-        """The page, then all panels' pictures."""
-        p, state = self.p, shared.state
+        """The page, then all panels' pictures; those that are done where a panel fails.
+
+        Raises:
+            Exception: of a panel, where nothing is done, or over the API, which tells it no other
+                way; the page of what is done is saved before.
+        """
+        p, failure = self.p, None
         fix_seed(p)
         # One picture stands for a panel; the page takes the place of the host's grids.
         p.n_iter, p.do_not_save_grid = 1, True
+        try:
+            self._make_panels()
+        except Exception as error:
+            if not self.complete:
+                raise
+            failure = error
+            self._tell(error)
+        finally:
+            shared.state.textinfo = None
+        done = self._processed()
+        if failure is not None and getattr(p, "is_api", False):
+            raise failure
+        return done
+
+    def _make_panels(self) -> None:
+        state = shared.state
         state.job_count = len(self.panels)
         for number, panel in enumerate(self.panels):
             if state.interrupted or state.stopping_generation:
@@ -140,8 +161,13 @@ class Storyboard:
             state.job = f"panel {number + 1} of {len(self.panels)}"
             state.textinfo = f"LAFI storyboard: {state.job}"
             self.made.append(self._make(panel, number))
-        state.textinfo = None
-        return self._processed()
+
+    def _tell(self, error: Exception) -> None:
+        """Of the panel that comes after those that are made, on the page and in the log."""
+        line = self.panels[len(self.made)].line
+        said = f"storyboard: line {line} failed, so the page ends before it: {error}"
+        log.error(said, exc_info=not isinstance(error, LafiError))
+        self.p.comment(f"LAFI {said}")
 
     def _make(self, panel: Panel, number: int) -> Made:
         p = self._request(panel, number)

@@ -50,6 +50,11 @@ class StableDiffusionProcessing:
     all_subseeds: list[int] = field(default_factory=list)
     prompts: list[str] = field(default_factory=list)
     negative_prompts: list[str] = field(default_factory=list)
+    comments: dict[str, int] = field(default_factory=dict)
+
+    def comment(self, text: str) -> None:
+        """Something to say below the pictures."""
+        self.comments[text] = 1
 
     def setup_prompts(self) -> None:
         """One for each picture."""
@@ -162,6 +167,7 @@ class Processed:
         self.infotexts = [] if infotexts is None else infotexts
         self.index_of_first_image = index_of_first_image
         self.extra_generation_params = p.extra_generation_params
+        self.comments = "".join(f"{comment}\n" for comment in p.comments)
         self.all_prompts = all_prompts or p.all_prompts
         self.all_negative_prompts = all_negative_prompts or p.all_negative_prompts
         self.all_seeds = all_seeds or p.all_seeds
