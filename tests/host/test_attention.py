@@ -192,10 +192,10 @@ def test_split_calls_equal_one_call(case: Case, fidelity: float) -> None:
     together = case.injected(target, case.reference(), fidelity=fidelity)
     seen = 0
 
-    def kinds(rows: int, kwargs: dict[str, Any]) -> list[bool]:
+    def kinds(rows: int, kwargs: dict[str, Any]) -> list[Row]:
         nonlocal seen
         first, seen = seen, seen + rows
-        return [row < 2 for row in range(first, seen)]
+        return [Row(row < 2) for row in range(first, seen)]
 
     with case.session(case.reference(), fidelity=fidelity) as session:
         session.begin(0, 1, target.sigma, kinds)
