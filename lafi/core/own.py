@@ -49,9 +49,10 @@ class Kept:
         self._kinds.setdefault((index, kind[0]), kind)
         self._bank.keep(Key(index, kind), tokens)
 
-    def nearest(self, index: int) -> int | None:
-        """The evaluation that is kept and lies nearest to another; None if none is."""
-        known = sorted({known for known, _ in self._kinds})
+    def nearest(self, index: int, cond: bool) -> int | None:
+        """The evaluation whose rows of a kind are kept and which lies nearest to another; None if
+        none is. Hosts leave out the uncond rows of some (NGMS)."""
+        known = sorted(known for known, kind in self._kinds if kind is cond)
         return min(known, key=lambda each: abs(each - index), default=None)
 
     def find(
@@ -97,8 +98,9 @@ class Anchor:
         self.own, self.strength, self.plan = own, strength, plan
         self.report, self.counts = report, ReferenceReport(name)
         report.references.append(self.counts)
-        # The evaluation; in later batches the one whose tokens are seen.
-        self._index: int | None = None
+        # The evaluation; in later batches those whose tokens cond and uncond rows see.
+        self._index = 0
+        self._seen: dict[bool, int | None] = {}
         self._keeps = False
         self._waited = 0  # evaluations since the latest that is kept
         self._made: dict[Kind, Tokens] = {}
@@ -124,9 +126,9 @@ class Anchor:
             self._made, self._keeps = {}, self.own.kept is not None and self._leads(index, total)
             self._index = index
         elif self.own.kept is not None:
-            before, self._index = self._index, self.own.kept.nearest(index)
-            if before != self._index:
-                self._made = {}
+            seen = {cond: self.own.kept.nearest(index, cond) for cond in (True, False)}
+            if seen != self._seen:
+                self._seen, self._made = seen, {}
 
     def _leads(self, index: int, total: int) -> bool:
         """Whether later batches see the tokens of this evaluation in others as well."""
@@ -190,10 +192,11 @@ class Anchor:
     def _then(self, kind: Kind, call: Call) -> Tokens | None:
         """Of the first batch."""
         if kind not in self._made:
-            if self.own.kept is None or self._index is None:
+            index = self._seen.get(kind[0])
+            if self.own.kept is None or index is None:
                 return None
             names = [site.name for site in self.plan.sites]
-            found = self.own.kept.find(self._index, kind, names, call.x.device)
+            found = self.own.kept.find(index, kind, names, call.x.device)
             if found is None:
                 return None
             self._made[kind] = found
@@ -217,7 +220,7 @@ class Anchor:
         self._count("recorded")
         self.counts.bytes = max(self.counts.bytes, sum(map(nbytes, recording.tokens)))
         self.report.hold(recording.tokens)
-        if self.own.kept is not None and self._index is not None and self._keeps:
+        if self.own.kept is not None and self._keeps:
             for kind, tokens in zip(kinds, recording.tokens, strict=True):
                 self.own.kept.keep(self._index, kind, tokens)
 

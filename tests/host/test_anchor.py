@@ -188,6 +188,24 @@ def test_a_run_that_turns_out_longer_keeps_enough(sd1: Case) -> None:
     assert run(False, 1).injected == 8
 
 
+def test_uncond_rows_that_the_host_left_out_are_found_in_another_evaluation(sd1: Case) -> None:
+    """As with NGMS, which makes every second evaluation without them."""
+    kept = Kept()
+
+    def run(first: bool, picture: int, without: int) -> PassReport:
+        with sd1.session(anchor(2, first, kept), fidelity=0.5, refresh=1) as session:
+            for index in range(4):
+                conds = [Row(True)] if first else [Row(True, 1)]
+                rows = conds if index % 2 == without else [*conds, conds[0]._replace(cond=False)]
+                session.begin(index, 10, 2.0, lambda *_, rows=rows: rows)
+                numbers = [picture, PICTURES + picture][: len(rows)]
+                sd1.plain(batch(sd1).rows(*numbers))
+        return session.report
+
+    run(True, 0, without=1)
+    assert run(False, 1, without=0).injected == 4
+
+
 def test_where_nothing_was_kept_later_batches_are_refused(sd1: Case) -> None:
     with pytest.raises(LafiError) as caught:
         run(sd1, anchor(1, False, Kept()), 1)
