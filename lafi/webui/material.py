@@ -111,8 +111,11 @@ class Material:
         return Source(own, self.settings.strength, name=OWN)
 
     def skipped(self) -> None:
-        """A picture that came to no end is no reference: the next one takes its place."""
-        self.firsts.clear()
+        """A picture that came to no end is no reference: the next one takes its place. One of a
+        later batch leaves the first as it is."""
+        batch = getattr(self.p, "iteration", 0)
+        for key in [key for key, (first, _) in self.firsts.items() if first == batch]:
+            del self.firsts[key]
 
     def _reference(self, index: int, host: Host, height: int, width: int) -> Reference:
         settings, picture = self.settings, self.views[index].picture

@@ -300,22 +300,38 @@ def test_one_picture_has_no_others(webui: WebUI) -> None:
         assert [each["loc"] for each in caught.value.problems] == [["anchor"]]
 
 
-def test_a_first_picture_that_was_skipped_is_none(a1111: WebUI) -> None:
-    """The second takes its place: plain, and seen by the third."""
+def skipping(webui: WebUI, number: int) -> Any:
+    """Three pictures of which one is skipped."""
     from modules import shared
 
-    plain = a1111.txt2img(n_iter=3, **SMALL).latents
-    calls = 0
+    asked = webui.processing(ANCHOR, n_iter=3, **SMALL)
+    done = False
 
     def skip(*_: object) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 1:
+        nonlocal done
+        if asked.iteration == number and not done:
+            done = True
             shared.state.skip()
 
-    handle = a1111.unet.register_forward_hook(skip)
-    made = a1111.txt2img(ANCHOR, n_iter=3, **SMALL)
+    handle = webui.unet.register_forward_hook(skip)
+    made = process_images(asked)
     handle.remove()
+    assert done
+    return made
+
+
+def test_a_later_picture_that_was_skipped_leaves_the_first_as_it_is(a1111: WebUI) -> None:
+    whole = a1111.txt2img(ANCHOR, n_iter=3, **SMALL).latents
+    made = skipping(a1111, 1).latents
+    assert not torch.equal(made[1], whole[1])
+    assert torch.equal(made[0], whole[0])
+    assert torch.equal(made[2], whole[2])
+
+
+def test_a_first_picture_that_was_skipped_is_none(a1111: WebUI) -> None:
+    """The second takes its place: plain, and seen by the third."""
+    plain = a1111.txt2img(n_iter=3, **SMALL).latents
+    made = skipping(a1111, 0)
     assert torch.equal(made.latents[1], plain[1])
     assert not torch.equal(made.latents[2], plain[2])
     assert a1111.last_run["error"] is None
