@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,6 +22,24 @@ CASES = [
     "sdxl",
     "sdxl, fused attention",
 ]
+# The longest tests run on these two alone, one of each library, unless LAFI_ALL_LAYOUTS is set.
+FEW = ("sd1, fused attention", "sdxl")
+LONG = ("test_anchor", "test_references", "test_regions")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keeps the whole within the minutes that continuous integration has."""
+    if os.environ.get("LAFI_ALL_LAYOUTS"):
+        return
+    here = [item for item in items if item.path.parent == Path(__file__).parent]
+    left_out = [item for item in here if item.path.stem in LONG and not _of_few(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _of_few(item: pytest.Item) -> bool:
+    call = getattr(item, "callspec", None)
+    return call is None or call.params.get("case", FEW[0]) in FEW
 
 
 @pytest.fixture(autouse=True)
