@@ -39,9 +39,9 @@ def reference(colour: tuple[int, int, int] = (200, 40, 60)) -> Image.Image:
     return picture
 
 
-def load_script() -> ModuleType:
-    """Runs scripts/lafi.py as the host does; it registers its callbacks."""
-    spec = importlib.util.spec_from_file_location("lafi.py", SCRIPT)
+def load_script(path: Path = SCRIPT) -> ModuleType:
+    """Runs a script, LAFI's own or another, as the host does; it registers its callbacks."""
+    spec = importlib.util.spec_from_file_location(path.name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,7 @@ from PIL import Image
 
 from lafi.storyboard.settings import arguments, parse
 
-from .host import WebUI
+from .host import WebUI, load_script
 from .others import Sampling
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "lafi_storyboard.py"
@@ -23,22 +21,12 @@ SMALL = {"width": SIDE, "height": SIDE, "steps": 3}
 THREE = "running\nsitting\nreading"
 
 
-def load_script() -> ModuleType:
-    """As the host does."""
-    spec = importlib.util.spec_from_file_location("lafi_storyboard.py", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 class Stage:
     """A WebUI with the storyboard; what it saves lies in `folder`."""
 
     def __init__(self, host: WebUI, folder: Path) -> None:
         self.host, self.folder = host, folder
-        self.script = load_script().StoryboardScript()
+        self.script = load_script(SCRIPT).StoryboardScript()
         self.p: Any = None
         self.forget()
 
