@@ -1,88 +1,50 @@
-"""The first picture of a batch, or of a series of batches, as the reference of the others.
+"""A picture as the reference of those beside it and after it: the first of a batch or of a series
+of batches, a panel of a storyboard.
 
 Its rows are in the UNet's own calls, so that they cost nothing: what they leave at the sites is
-seen by the other pictures of the same call, and kept for later batches. It sees none of it itself.
+seen by the other pictures of the same call, and kept for later ones. It sees none of it itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-import torch
 
 from ..errors import LafiError
 from .batching import Call
 from .injection import Row, Seen
+from .kept import ADAPTIVE, Kept, Kind
 from .plan import Plan
 from .recorder import RECORDINGS
-from .recording import Recording
-from .replay.bank import Bank
-from .replay.key import Key
+from .recording import Recording, Select
 from .report import PassReport, ReferenceReport
 from .stream import NoiseSchedule
 from .tokens import Tokens, nbytes
 
-# Nothing else is kept there, and it goes with the series.
-UNLIMITED = 2**62
-
-
-# Row kind: whether it is a cond row, and which part of the call's work it does (see `Row`).
-Kind = tuple[bool, Hashable]
-
-
-class Kept:
-    """What the first picture has left in one kind of pass (first, hires), for the later batches."""
-
-    def __init__(self) -> None:
-        # The tokens that keys and values are projected from are half of their size.
-        self._bank = Bank(UNLIMITED, projected=False)
-        self._kinds: dict[tuple[int, bool], Kind] = {}
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes held."""
-        return self._bank.nbytes
-
-    def keep(self, index: int, kind: Kind, tokens: Tokens) -> None:
-        """Keeps what a row of an evaluation has left."""
-        self._kinds.setdefault((index, kind[0]), kind)
-        self._bank.keep(Key(index, kind), tokens)
-
-    def nearest(self, index: int, cond: bool) -> int | None:
-        """The evaluation whose rows of a kind are kept and which lies nearest to another; None if
-        none is. Hosts leave out the uncond rows of some (NGMS)."""
-        known = sorted(known for known, kind in self._kinds if kind is cond)
-        return min(known, key=lambda each: abs(each - index), default=None)
-
-    def find(
-        self, index: int, kind: Kind, sites: Sequence[str], device: torch.device
-    ) -> Tokens | None:
-        """What is kept of an evaluation; of another part of the prompt where this one is not."""
-        found = self._bank.find(Key(index, kind), sites, device)
-        other = self._kinds.get((index, kind[0]))
-        if found is None and other is not None:
-            found = self._bank.find(Key(index, other), sites, device)
-        return found
-
 
 @dataclass(frozen=True)
 class Own:
-    """The first picture as a source's reference.
+    """A picture as a source's reference.
 
     Attributes:
         schedule: the model's timesteps and noise levels.
-        first: whether it is made in this batch; in later ones, all pictures see what is kept.
+        first: whether it is the first of this batch; else, all pictures see what is kept.
         kept: where it is kept; None where no later batch follows.
+        alone: the first is kept for later ones only; the others of its batch do not see it.
+        both: uncond rows are kept, too, where this pass's own uncond rows see nothing.
+        mask: which of the kept tokens are seen; None for all.
     """
 
     schedule: NoiseSchedule
     first: bool = True
     kept: Kept | None = None
+    alone: bool = False
+    both: bool = False
+    mask: Select | None = None
 
 
 class Anchor:
-    """The first picture in one pass.
+    """Such a picture in one pass.
 
     Args:
         own: how it is one.
@@ -99,7 +61,7 @@ class Anchor:
         self.report, self.counts = report, ReferenceReport(name)
         report.references.append(self.counts)
         # The evaluation; in later batches those whose tokens cond and uncond rows see.
-        self._index = 0
+        self._index, self._timestep = 0, 0.0
         self._seen: dict[bool, int | None] = {}
         self._keeps = False
         self._waited = 0  # evaluations since the latest that is kept
@@ -108,25 +70,40 @@ class Anchor:
         self._call = -1  # of the evaluation
         self._counted = False
 
-    def begin(self, index: int, total: int, adaptive: bool) -> None:
-        """Takes an evaluation.
+    @property
+    def shown(self) -> bool:
+        """Whether rows of this pass may see it."""
+        return not (self.own.first and self.own.alone)
+
+    @property
+    def works(self) -> bool:
+        """Whether there is anything to do."""
+        return self.shown or self.own.kept is None or not self.own.kept.lacks
+
+    def begin(self, index: int, total: int, sigma: float, adaptive: bool) -> None:
+        """Takes an evaluation and its noise level.
 
         Raises:
             LafiError: `anchor_adaptive`, where later batches could not find it again.
         """
-        if adaptive and self.own.kept is not None:
-            raise LafiError(
-                "anchor_adaptive",
-                "an adaptive sampler goes through other noise levels in every batch, so that the "
-                "first picture of all cannot be the reference of later batches.",
-                "Set the batch count to 1, or choose another sampler.",
-            )
+        own, kept = self.own, self.own.kept
+        if adaptive and own.first and kept is not None:
+            if self.shown:
+                raise LafiError(
+                    "anchor_adaptive",
+                    "an adaptive sampler goes through other noise levels in every batch, so that "
+                    "the first picture of all cannot be the reference of later batches.",
+                    "Set the batch count to 1, or choose another sampler.",
+                )
+            kept.refuse(ADAPTIVE)
         self._call, self._counted = -1, False
-        if self.own.first:
-            self._made, self._keeps = {}, self.own.kept is not None and self._leads(index, total)
-            self._index = index
-        elif self.own.kept is not None:
-            seen = {cond: self.own.kept.nearest(index, cond) for cond in (True, False)}
+        timestep = own.schedule.timestep(sigma)
+        if own.first:
+            keeps = kept is not None and not kept.lacks
+            self._made, self._keeps = {}, keeps and self._leads(index, total)
+            self._index, self._timestep = index, timestep
+        elif kept is not None:
+            seen = {cond: kept.nearest(index, timestep, cond) for cond in (True, False)}
             if seen != self._seen:
                 self._seen, self._made = seen, {}
 
@@ -148,7 +125,7 @@ class Anchor:
         """What takes the first picture's rows out of a call; None if it has none."""
         self._recording, self._call = None, self._call + 1
         found = [number for number, row in enumerate(rows) if self._serves(row)]
-        if not self.own.first or not found:
+        if not self.own.first or not found or not (self.shown or self._keeps):
             return None
         recording = Recording(
             [None] * len(found), rows=found, keep_inputs=self._keeps, dtype=call.x.dtype
@@ -159,7 +136,7 @@ class Anchor:
         return recording
 
     def _serves(self, row: Row) -> bool:
-        return row.picture == 0 and self.plan.share(row.cond) > 0
+        return row.picture == 0 and (self.own.both or self.plan.share(row.cond) > 0)
 
     def seen(self, row: Row, call: Call) -> Seen | None:
         """What a row sees of the first picture; nothing, if it is the first picture's own.
@@ -167,7 +144,8 @@ class Anchor:
         Raises:
             LafiError: `anchor_missing` where nothing of it is known.
         """
-        if self.plan.share(row.cond) == 0 or (self.own.first and row.picture == 0):
+        itself = self.own.first and row.picture == 0
+        if self.plan.share(row.cond) == 0 or itself or not self.shown:
             return None
         tokens = self._now(self._kind(row)) if self.own.first else self._then(self._kind(row), call)
         if tokens is None:
@@ -199,11 +177,22 @@ class Anchor:
             found = self.own.kept.find(index, kind, names, call.x.device)
             if found is None:
                 return None
-            self._made[kind] = found
+            self._made[kind] = self._masked(found)
+            self.counts.bytes = max(self.counts.bytes, nbytes(self._made[kind]))
+            self.report.hold([self._made[kind]])
             self._count("replayed")
         else:
             self._count("reused")
         return self._made[kind]
+
+    def _masked(self, tokens: Tokens) -> Tokens:
+        """Of kept tokens those that the mask keeps."""
+        select = self.own.mask
+        if select is None:
+            return tokens
+        for each in tokens.values():
+            each.receive()
+        return {site: each.mapped(select) for site, each in tokens.items()}
 
     def finish(self, done: bool) -> None:
         """After a call: counts and keeps what the first picture has left.
@@ -222,7 +211,7 @@ class Anchor:
         self.report.hold(recording.tokens)
         if self.own.kept is not None and self._keeps:
             for kind, tokens in zip(kinds, recording.tokens, strict=True):
-                self.own.kept.keep(self._index, kind, tokens)
+                self.own.kept.keep(self._index, self._timestep, kind, tokens)
 
     def _count(self, what: str) -> None:
         """Once in an evaluation."""

@@ -57,14 +57,11 @@ class Session:
         self._touched: set[str] = set()  # sites that really injected in this evaluation
         self._state = PassState(plan.context_hook, plan.upcast, self._touched.add)
         self._references = References(unet, sources, plan, forward, self._state, report, replay)
-        self._anchor = next(
-            (
-                Anchor(each.reference, each.strength, plan, report, each.name)
-                for each in sources
-                if isinstance(each.reference, Own) and each.strength > 0
-            ),
-            None,
-        )
+        self._anchors = [
+            Anchor(each.reference, each.strength, plan, report, each.name)
+            for each in sources
+            if isinstance(each.reference, Own) and each.strength > 0
+        ]
         self._handles: list[Any] = []
         self._row_kinds: RowKinds = _all_positive
         self._ready = False
@@ -97,9 +94,10 @@ class Session:
         expected = None if self.report.evaluations else window.require(total)
         self.report.evaluations += 1
         self._references.begin(index, position, sigma, total, adaptive, expected)
-        if self._anchor is not None:
-            self._anchor.begin(index, total, adaptive)
-        if window.contains(position, total):
+        for each in self._anchors:
+            each.begin(index, total, sigma, adaptive)
+        works = self._references.sources or any(each.works for each in self._anchors)
+        if works and window.contains(position, total):
             self._install()
         else:
             self._remove()
@@ -143,8 +141,8 @@ class Session:
         self._handles = []
         self._state.set()
         self._references.drop()
-        if self._anchor is not None:
-            self._anchor.drop()
+        for each in self._anchors:
+            each.drop()
 
     def _before_call(
         self, unet: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -161,10 +159,12 @@ class Session:
                 state.set(one_batch.recording, one_batch.injection(extended))
                 return extended.args, extended.kwargs
         offers, device = references.offers(), call.x.device
-        if self._anchor is not None:
-            recording = self._anchor.record(rows, call)
-            each = [self._sees(self._anchor, row, offers, call) for row in rows]
-            state.set(recording, inject_each(each, device, whole=recording is not None))
+        # One picture at most is recorded; all are asked, since they count calls.
+        recordings = [each.record(rows, call) for each in self._anchors]
+        recording = next((each for each in recordings if each is not None), None)
+        if recording is not None or any(each.shown for each in self._anchors):
+            seen = [self._sees(row, offers, call) for row in rows]
+            state.set(recording, inject_each(seen, device, whole=recording is not None))
         elif offers:
             state.set(None, inject(rows, offers, self.plan.fidelity, device))
         return None
@@ -173,20 +173,20 @@ class Session:
         """Whether a reference may be one row more of a call: not where rows differ in what they
         see, since its own must see plain attention."""
         plain = all(each.plain for each in self._references.sources)
-        return self._anchor is None and plain and all(row.cond for row in rows)
+        return not self._anchors and plain and all(row.cond for row in rows)
 
-    def _sees(self, anchor: Anchor, row: Row, offers: list[Seen], call: Call) -> list[Seen]:
-        """What a row sees where the batch has a reference in itself."""
+    def _sees(self, row: Row, offers: list[Seen], call: Call) -> list[Seen]:
+        """What a row sees where a picture that was sampled is a reference."""
         share = self.plan.share(row.cond)
         if not share:
             return []
-        own = anchor.seen(row, call)
-        seen = offers if own is None else [*offers, own]
+        own = [each.seen(row, call) for each in self._anchors]
+        seen = [*offers, *(each for each in own if each is not None)]
         return [replace(each, weight=each.weight * share) for each in seen]
 
     def _rows(self, call: Call) -> list[Row]:
         count = call.x.shape[0]
-        if self.plan.fidelity or self._anchor is not None:
+        if self.plan.fidelity or self._anchors:
             return self._row_kinds(count, call.kwargs)
         return _all_positive(count, call.kwargs)
 
@@ -196,8 +196,8 @@ class Session:
         self._state.set()
         if output is not None:
             self._count()
-        if self._anchor is not None:
-            self._anchor.finish(done=output is not None)
+        for each in self._anchors:
+            each.finish(done=output is not None)
         return self._references.finish(Call(args, kwargs), output)
 
     def _count(self) -> None:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from lab.host.embedded import cond_rows_first
 from lafi.core.injection import Row
-from lafi.core.own import Kept, Own
+from lafi.core.kept import Kept
+from lafi.core.own import Own
 from lafi.core.report import PassReport
 from lafi.core.source import Source
 from lafi.errors import LafiError

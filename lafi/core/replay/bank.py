@@ -69,6 +69,9 @@ class Bank:
     def __len__(self) -> int:
         return len(self._recordings)
 
+    def __contains__(self, key: Key) -> bool:
+        return key in self._recordings
+
     @property
     def nbytes(self) -> int:
         """Bytes held, wherever they are."""
