@@ -9,7 +9,7 @@ from typing import Any
 from .settings import BY_NAME
 
 # The dial for the likeness: percent, strength, fidelity, straight lines between.
-LIKENESS = ((0, 0.5, 0.0), (25, 1.0, 0.25), (50, 1.5, 0.5), (75, 2.0, 1.0), (100, 4.0, 1.0))
+LIKENESS = ((0, 0.5, 0.0), (25, 1.0, 0.25), (50, 1.5, 0.5), (75, 3.0, 1.0), (100, 4.0, 1.0))
 LIKENESS_STEP = 5
 
 

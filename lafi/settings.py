@@ -89,9 +89,9 @@ class LafiSettings:
         "first.",
     )
     strength: float = _setting(
-        WEIGHT, 2, "Strength",
-        "How strongly the picture looks at the reference. 1: as much as at itself. 2: twice as "
-        "much. 0: off.",
+        WEIGHT, 3, "Strength",
+        "How strongly the picture looks at the reference. 1: as much as at itself. 3: three times "
+        "as much. 0: off.",
     )
     fidelity: float = _setting(
         Number(0, 1, 0.05), 1, "Fidelity",
@@ -114,9 +114,10 @@ class LafiSettings:
         "serves.",
     )
     cutout: str = _setting(
-        Choice(("auto", "off")), "auto", "Cut out the figure",
-        "auto: before a flat background only the figure is used, so that no wall or floor comes "
-        "along; a mask or transparency goes before it. off: the whole picture is used.",
+        Choice(("auto", "strict", "off")), "auto", "Cut out the figure",
+        "auto: a flat or transparent background only shows where the figure ends, so that no wall "
+        "or floor comes along; a mask goes before it. strict: nothing of it is seen. off: the "
+        "whole picture is used.",
     )
     passes: str = _setting(
         Choice(("both", "first", "hires")), "both", "Passes",

@@ -39,8 +39,9 @@ class Method:
         sharpen: multiplies the logits of the reference's keys.
         noise: multiplies the reference stream's noise level; below 1 it is cleaner than the target.
         fresh: new noise in every evaluation instead of one fixed noise.
-        mask: of the reference's tokens: none, figure (its true outline), cutout (as LAFI finds
-            it), or grown (by one cell).
+        mask: of the reference's tokens: none, cutout (the figure as LAFI finds it; its background
+            only shows where it ends), strict (nothing but that figure is seen), grown (the same
+            and one cell around it), or figure (nothing but its true outline).
         adain: the target's features get the reference's mean and spread as well.
         keys_adain: the reference's keys get the target's mean and spread.
         thin, rate: how tokens are left out (see `tokens`), and which share of them is kept.
@@ -142,7 +143,7 @@ DEFAULT = Method(
     whole=True,
     stream="inversion",
     fidelity=1,
-    strength=2,
+    strength=3,
     mask="cutout",
     refresh=0,
 )

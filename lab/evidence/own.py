@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 import torch
 from torch import Tensor, nn
 
-from lafi.core.mask import TokenMask
+from lafi.core.mask import FigureMask
 from lafi.core.replay.key import Key
 from lafi.core.sites import Site
 from lafi.core.tokens import SiteTokens, Tokens
@@ -23,7 +23,7 @@ class OwnTokens:
     """
 
     def __init__(self, sites: Sequence[Site]) -> None:
-        self.mask: TokenMask | None = None
+        self.mask: FigureMask | None = None
         self._levels: dict[float, dict[str, Tensor]] = {}
         self._level = 0.0
         # Before the session's own hooks, which give the layer other rows.
@@ -46,9 +46,13 @@ class OwnTokens:
         """The tokens of the nearest level."""
         sigma = key.level[0]  # type: ignore[index]
         taken = self._levels[min(self._levels, key=lambda each: abs(each - sigma))]
-        chosen = {name: taken[name] if self.mask is None else self.mask(taken[name])
-                  for name in sites}  # fmt: skip
-        return {name: SiteTokens({"keys": each, "values": each}) for name, each in chosen.items()}
+        return {name: self._chosen(taken[name]) for name in sites}
+
+    def _chosen(self, tokens: Tensor) -> SiteTokens:
+        if self.mask is None:
+            return SiteTokens({"keys": tokens, "values": tokens})
+        kept, background = self.mask(tokens), self.mask.background(tokens.shape[1])
+        return SiteTokens({"keys": kept, "values": kept}, background=background)
 
     def keep(self, *_: object) -> None:
         """Nothing is recorded beside them."""

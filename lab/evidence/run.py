@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from lafi.core.mask import FigureMask
 from lafi.core.reference import Conditioning, Reference
 from lafi.core.replay.bank import Bank
 from lafi.core.replay.key import Replay
@@ -207,7 +208,8 @@ class Sampler:
             x = self._sample(DEFAULT, first, [0], _noise(0), 1.0, own)
         finally:
             own.remove()
-        own.mask = figure_of(self._decode(x))
+        cells = figure_of(self._decode(x))
+        own.mask = None if cells is None else FigureMask(cells)
         return own
 
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from lafi.core.mask import TokenMask
+from lafi.core.mask import FigureMask, TokenMask
 from lafi.webui.cutout import cut_out
 
 from ..training.data import to_bytes
@@ -128,12 +128,16 @@ def mask_of(method: Method, picture: Picture):
         differs = (render(picture) != render(empty_scene(picture))).any(2)
         mask = TokenMask(torch.from_numpy(differs))
     elif method.mask != "none":
-        mask = figure_of(render(picture), grown=method.mask == "grown")
+        # What is left out of the tokens below cannot be told from the figure.
+        whole = method.mask == "cutout" and method.rate == 1
+        kind = FigureMask if whole else TokenMask
+        cells = figure_of(render(picture), grown=method.mask == "grown")
+        mask = None if cells is None else kind(cells)
     return thinned(method.thin, method.rate, mask)
 
 
-def figure_of(cells: Tensor | np.ndarray, grown: bool = False) -> TokenMask | None:
-    """The figure as LAFI cuts it out; None where it finds none.
+def figure_of(cells: Tensor | np.ndarray, grown: bool = False) -> Tensor | None:
+    """The figure (rows, columns) as LAFI cuts it out; None where it finds none.
 
     Args:
         cells: (rows, columns, 3) bytes, or (1, 3, rows, columns) in -1..1.
@@ -151,4 +155,4 @@ def figure_of(cells: Tensor | np.ndarray, grown: bool = False) -> TokenMask | No
     mask = torch.from_numpy(kept)
     if grown:
         mask = F.max_pool2d(mask.float()[None, None], 3, 1, 1)[0, 0].bool()
-    return TokenMask(mask)
+    return mask

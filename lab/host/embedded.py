@@ -14,7 +14,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from lafi.core.injection import Row
-from lafi.core.mask import TokenMask
 from lafi.core.plan import Plan
 from lafi.core.reference import Conditioning, Reference
 from lafi.core.replay.bank import Bank
@@ -156,7 +155,7 @@ class EmbeddedHost:
             Conditioning(model.text(settings.prompt)),
             NoiseSchedule.from_alphas(model.alphas_cumprod),
             model.prediction,
-            None if fitted.mask is None else TokenMask(fitted.mask),
+            None if fitted.mask is None else opened.token_mask(fitted.mask),
         )
         plan = Plan(
             choose_sites(find_sites(model.unet), settings.depth, settings.layers),

@@ -39,11 +39,14 @@ class Extra:
     Attributes:
         keys, values: (1, M, D) the same for all rows, or (B, M, D).
         weight: w on the keys, or (B, 1, 1) one for each row; 1 is plain concatenation.
+        muted: how many of the M, the last ones, are seen without their values: a query's attention
+            to them becomes attention to its own picture.
     """
 
     keys: Tensor
     values: Tensor
     weight: float | Tensor = 1.0
+    muted: int = 0
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,8 @@ def _attend(own: Projected, heads: int, extras: Sequence[Extra], upcast: bool) -
     """With weights w on extra keys: ``ln w`` added to their logits.
 
     Exact, and without an attention mask (which would cost the fast kernels): queries and keys get
-    one more column, 1 in every query, ``ln w / scale`` in the extra keys.
+    one more column, 1 in every query, ``ln w / scale`` in the extra keys. The same column of the
+    values says how much of a query's attention goes to what is muted.
     """
     q, dtype = own.q, own.q.dtype
     k = append_tokens(own.k, *(each.keys for each in extras))
@@ -121,19 +125,25 @@ def _attend(own: Projected, heads: int, extras: Sequence[Extra], upcast: bool) -
     if upcast:
         q, k, v = q.float(), k.float(), v.float()
     q, k, v = (_by_head(each, heads) for each in (q, k, v))
-    width = q.shape[-1]
+    width, begin = q.shape[-1], own.k.shape[1]
     scale = width**-0.5
-    if any(_weighs(each.weight) for each in extras):
+    muted = any(each.muted for each in extras)
+    alone = q, k[:, :, :begin], v[:, :, :begin]
+    if muted or any(_weighs(each.weight) for each in extras):
         # Eight columns, not one: the fast kernels want a head size that eight divides.
         q, k, v = (F.pad(each, (0, 8)) for each in (q, k, v))
         q[..., width] = 1
-        begin = own.k.shape[1]
         for each in extras:
             end = begin + each.keys.shape[1]
             k[:, :, begin:end, width] = _logarithm(each.weight) / scale
+            v[:, :, end - each.muted : end] = 0
+            v[:, :, end - each.muted : end, width] = 1
             begin = end
     with _without_autocast(q.device) if upcast else nullcontext():
-        out = F.scaled_dot_product_attention(q, k, v, scale=scale)[..., :width]
+        out = F.scaled_dot_product_attention(q, k, v, scale=scale)
+        share, out = out[..., width:][..., :1], out[..., :width]
+        if muted:
+            out = out + share * F.scaled_dot_product_attention(*alone, scale=scale)
     return out.transpose(1, 2).flatten(2).to(dtype)
 
 

@@ -150,6 +150,7 @@ class SiteHook:
                 self._tokens("keys", each, module.to_k, x),
                 self._tokens("values", each, module.to_v, x),
                 each.weight,
+                each.tokens[self.site.name].background if each.muted else 0,
             )
             for each in sight.seen
         ]

@@ -40,16 +40,19 @@ class Seen:
         tokens: of all sites.
         weight: on its keys; 1 is plain concatenation. A tensor (b, 1, 1) has one for each row.
         region: where in the picture they see it; None for everywhere.
+        muted: whether nothing of its background comes through (see `Extra`).
     """
 
     tokens: Tokens
     weight: float | Tensor = 1.0
     region: Region | None = None
+    muted: bool = False
 
     @property
     def plain(self) -> bool:
         """Whether nothing but concatenation is needed."""
-        return self.region is None and not isinstance(self.weight, Tensor) and self.weight == 1
+        simple = self.region is None and not self.muted
+        return simple and not isinstance(self.weight, Tensor) and self.weight == 1
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,8 @@ def inject_each(
     """
     found: dict[Hashable, list[int]] = {}
     for number, seen in enumerate(offers):
-        found.setdefault(tuple((id(each.tokens), each.weight) for each in seen), []).append(number)
+        alike = tuple((id(each.tokens), each.weight, each.muted) for each in seen)
+        found.setdefault(alike, []).append(number)
     others = found.pop((), [])
     if not found:
         return None

@@ -1,10 +1,11 @@
-"""The token mask: which of the reference's tokens are recorded at all.
+"""The token mask: which of the reference's tokens are recorded, or which are its figure's.
 
 Masked tokens are gathered, not hidden: fewer keys to attend to, less to store, no background.
 """
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -30,16 +31,20 @@ class TokenMask:
         """
         key = tokens.shape[1], size
         if key not in self._indices:
-            self._indices[key] = self._kept(*key).to(tokens.device)
+            self._indices[key] = self._chosen(*key).to(tokens.device)
         return tokens.index_select(1, self._indices[key].to(tokens.device))
 
     def resized(self, height: int, width: int) -> TokenMask:
         """The same mask for a latent of another size."""
-        return TokenMask(
-            F.adaptive_max_pool2d(self.mask.float()[None, None], (height, width))[0, 0]
-        )
+        smaller = F.adaptive_max_pool2d(self.mask.float()[None, None], (height, width))[0, 0]
+        return type(self)(smaller)
+
+    def _chosen(self, count: int, size: tuple[int, int] | None) -> Tensor:
+        """(M,) positions of the tokens, in their new order."""
+        return self._kept(count, size).nonzero().squeeze(1)
 
     def _kept(self, count: int, size: tuple[int, int] | None) -> Tensor:
+        """(count,) booleans."""
         level = self.mask.float()[None, None]
         while level.shape[-2] * level.shape[-1] > count:
             # A maximum keeps thin parts; the ceiling is what strided convolutions do.
@@ -53,4 +58,20 @@ class TokenMask:
                 f"the reference mask does not fit a layer of {count} tokens.",
                 "Token merging changes the number of tokens: switch it off, or leave out the mask.",
             )
-        return level.flatten().nonzero().squeeze(1)
+        return level.flatten() > 0
+
+
+class FigureMask(TokenMask):
+    """Keeps all tokens, those under the mask first: the figure, then its background.
+
+    The background is seen, as what ends the figure, and later only its place (`attention`): without
+    it outlines are lost, with it to the end it comes through (docs/evidence.md).
+    """
+
+    def background(self, count: int, size: tuple[int, int] | None = None) -> int:
+        """How many of `count` tokens are not the figure's."""
+        return int((~self._kept(count, size)).sum())
+
+    def _chosen(self, count: int, size: tuple[int, int] | None) -> Tensor:
+        kept = self._kept(count, size)
+        return torch.cat([kept.nonzero(), (~kept).nonzero()]).squeeze(1)

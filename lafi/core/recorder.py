@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .batching import Call
+from .mask import FigureMask
 from .plan import Plan
 from .refresh import Nodes, Refresh
 from .replay.key import Key, Replay
@@ -20,6 +21,9 @@ from .tokens import Tokens, nbytes
 
 # So many recordings serve a whole run without a loss that could be measured (docs/evidence.md).
 RECORDINGS = 4
+# Share of the window after which nothing of a figure's background comes through; the last
+# evaluation is always such a one.
+BACKGROUND_SHARE = 0.7
 
 
 class Recorder:
@@ -36,6 +40,7 @@ class Recorder:
         tokens: those of this evaluation; empty where none are known.
         refresh: when a recording is made, and at which level.
         expected: evaluations within the window.
+        muted: whether nothing of the figure's background comes through in this evaluation.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class Recorder:
         report.references.append(self.own)
         self.refresh: Refresh | Nodes = Refresh(1, runner.reference.schedule)
         self.expected = 1
+        self.muted = False
         self.tokens: Tokens = {}
         self._replay = replay if runner.repeatable else None
         self._begun = False
@@ -67,8 +73,11 @@ class Recorder:
         if not self._begun:
             self._begun = True
             self.refresh = self._plan_levels(sigma, total, adaptive)
+        window = self.plan.window
+        over = window.passed(position, total) >= BACKGROUND_SHARE or window.last(position, total)
+        self.muted = over and isinstance(self.runner.reference.mask, FigureMask)
         every = getattr(self.refresh, "every", 1)
-        served = self.plan.window.count(total, position, position + every)
+        served = window.count(total, position, position + every)
         # A stream with a path of its own has no other level than the evaluation's.
         self.refresh.begin(index, sigma, total, served if self.runner.repeatable else 1)
         if adaptive:

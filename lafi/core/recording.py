@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from .mask import FigureMask
 from .tokens import SiteTokens, Tokens
 
 
@@ -74,6 +75,9 @@ class Recording:
         self._given = given if which == "keys" else None
         for position, tokens in enumerate(self.tokens):
             entry = tokens.setdefault(site, SiteTokens())
+            select = self.selects[position]
+            if isinstance(select, FigureMask):
+                entry.background = select.background(output.shape[1], size)
             entry.outputs[which] = self._kept(output, position, size)
             if self.keep_inputs:
                 kept = entry.inputs["keys"] if shared else self._kept(given, position, size)

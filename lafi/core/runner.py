@@ -99,10 +99,11 @@ class ReferenceRunner:
                 conditioning.concat,
                 None if mask is None else mask.mask,
             )
+        decides = (self._digest, type(reference.mask), self.kind)
         if not inverts:
-            return (self._digest, self.kind)
+            return decides
         path = self._path if self.levels is None else tuple(self.levels)
-        return (self._digest, self.kind, reference.prediction, path)
+        return (*decides, reference.prediction, path)
 
     def latent(self, sigma: float) -> Tensor:
         """The latent (1, C, h, w) at a noise level, in variance-exploding form."""

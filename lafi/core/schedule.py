@@ -38,6 +38,14 @@ class Window:
         end = total if end is None else min(end, total)
         return sum(self.contains(index, total) for index in range(first, end))
 
+    def passed(self, index: int, total: int) -> float:
+        """Which share of the window's evaluations is over before evaluation `index`."""
+        return self.count(total, 0, index) / max(self.count(total), 1)
+
+    def last(self, index: int, total: int) -> bool:
+        """Whether evaluation `index` is the window's last."""
+        return not self.count(total, index + 1)
+
     def require(self, total: int) -> int:
         """`count` of a whole run.
 

@@ -287,5 +287,5 @@ class _Shuffle(TokenMask):
     def __init__(self, size: Any) -> None:
         super().__init__(torch.ones(tuple(size)))
 
-    def _kept(self, count: int, size: tuple[int, int] | None) -> Tensor:
+    def _chosen(self, count: int, size: tuple[int, int] | None) -> Tensor:
         return torch.randperm(count, generator=torch.Generator().manual_seed(3))

@@ -15,11 +15,13 @@ class SiteTokens:
     Attributes:
         inputs: (1, M, C) what the projection was given; kept for a bank.
         outputs: (1, M, D) what it answered; projected from `inputs` when absent.
+        background: how many of the M tokens, the last ones, are not the figure's.
         arrival: to be called before they are used, where they are still being copied.
     """
 
     inputs: dict[str, Tensor] = field(default_factory=dict)
     outputs: dict[str, Tensor] = field(default_factory=dict)
+    background: int = 0
     arrival: Callable[[], None] | None = None
 
     def tensors(self) -> Iterator[Tensor]:
@@ -36,6 +38,7 @@ class SiteTokens:
         return SiteTokens(
             {which: changed[id(t)] for which, t in self.inputs.items()},
             {which: changed[id(t)] for which, t in self.outputs.items()},
+            self.background,
         )
 
     def receive(self) -> None:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from ..core.mask import FigureMask, TokenMask
 from ..errors import LafiError, invalid
 from .cutout import cut_out
 from .decode import decode
@@ -29,17 +30,24 @@ class Picture:
         mask: L, white keeps; None keeps all.
         hash: of the pixels and the mask, for infotext and the noise seed.
         figure: share of the picture that was cut out of a flat background; None where nothing was.
+        outlined: whether what the mask leaves out, flat or transparent, may be seen as what ends
+            the figure.
     """
 
     pixels: Image.Image
     mask: Image.Image | None
     hash: str
     figure: float | None = None
+    outlined: bool = False
 
     @property
     def seed(self) -> int:
         """A noise seed that belongs to this reference."""
         return int(self.hash[:8], 16)
+
+    def token_mask(self, cells: Tensor) -> TokenMask:
+        """What the mask, as (h, w) latent cells, says of tokens."""
+        return FigureMask(cells) if self.outlined else TokenMask(cells)
 
     def whole(self) -> Picture:
         """The same without a mask."""
@@ -59,7 +67,8 @@ def open_picture(
         image: a PIL picture, base64 or a data URL.
         mask: the same, or None: then the picture's transparency serves.
         background: colour behind transparent parts.
-        cutout: auto cuts the figure out where neither is given and the background is flat.
+        cutout: auto and strict cut the figure out where neither is given and the background is
+            flat; see `Picture.outlined` for auto.
         names: what errors call image and mask.
 
     Raises:
@@ -79,10 +88,11 @@ def open_picture(
             field = names[mask is not None]
             raise invalid(field, "keeps nothing of the reference; at least a part must be visible")
     figure = None
-    if keep is None and cutout == "auto":
+    if keep is None and cutout != "off":
         keep = cut_out(flat)
         figure = None if keep is None else float((np.asarray(keep) > 0).mean())
-    return Picture(flat, keep, _hash(flat, keep), figure)
+    outlined = keep is not None and mask is None and cutout == "auto"
+    return Picture(flat, keep, _hash(flat, keep), figure, outlined)
 
 
 def _hash(pixels: Image.Image, mask: Image.Image | None) -> str:

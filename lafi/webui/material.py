@@ -12,7 +12,6 @@ from modules.sd_samplers_common import InterruptedException
 from torch import Tensor
 
 from ..core.kept import Kept
-from ..core.mask import TokenMask
 from ..core.own import Own
 from ..core.plan import Plan
 from ..core.reference import Conditioning, Reference
@@ -132,7 +131,7 @@ class Material:
             self._conditioning(index, host, z0),
             host.schedule(),
             host.prediction(),
-            None if fitted.mask is None or left_out else TokenMask(fitted.mask),
+            None if fitted.mask is None or left_out else picture.token_mask(fitted.mask),
         )
 
     def needs_no_mask(self, error: BaseException) -> bool:

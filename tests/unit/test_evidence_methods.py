@@ -145,7 +145,7 @@ def test_the_most_different_tokens_are_kept():
 
 def test_the_grown_cut_out_has_one_cell_more_on_every_side():
     picture = draw_trials(1, 1, SEED)[0].reference
-    figure = figure_of(render(picture)).mask
+    figure = figure_of(render(picture))
     grown = mask_of(Method("", mask="grown"), picture).mask
     wanted = figure.clone()
     for dy in (-1, 0, 1):

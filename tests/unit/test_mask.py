@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lafi.core.mask import TokenMask
+from lafi.core.mask import FigureMask, TokenMask
 from lafi.errors import LafiError
 
 
@@ -74,3 +74,16 @@ def test_a_count_of_no_resolution_is_an_error(count: int) -> None:
     with pytest.raises(LafiError, match=f"layer of {count} tokens") as caught:
         TokenMask(torch.ones(8, 8))(numbered(count))
     assert caught.value.code == "mask_does_not_fit"
+
+
+def test_a_figure_stands_first_and_its_background_last() -> None:
+    mask = FigureMask(torch.tensor([[1, 0, 1], [0, 1, 0]]))
+    assert mask(numbered(6)).flatten().tolist() == [0, 2, 4, 1, 3, 5]
+    assert mask.background(6) == 3
+    assert mask.background(2) == 0  # one level coarser, every token holds a part of it
+
+
+def test_a_figure_stays_one_at_another_size() -> None:
+    mask = FigureMask(torch.eye(8)).resized(4, 4)
+    assert isinstance(mask, FigureMask)
+    assert mask.background(16) == 12

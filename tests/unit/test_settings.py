@@ -250,7 +250,7 @@ def test_the_likeness_goes_through_its_table(percent: float, s: float, f: float)
 
 
 def test_the_likeness_runs_straight_between_and_stays_within() -> None:
-    assert likeness(60) == (1.7, 0.7)
+    assert likeness(60) == (2.1, 0.7)
     assert likeness(-1) == likeness(0)
     assert likeness(101) == likeness(100)
     for percent in range(101):
@@ -268,7 +268,7 @@ def test_every_position_of_the_dial_comes_back() -> None:
 
 
 @pytest.mark.parametrize(("strength", "fidelity", "percent"), [
-    (0, 0, 0), (0.72, 0.12, 10), (1.5, 0.45, 50), (3, 1, 85), (4, 1, 100), (4, 0, 100),
+    (0, 0, 0), (0.72, 0.12, 10), (1.5, 0.45, 50), (3.6, 1, 90), (4, 1, 100), (4, 0, 100),
 ], ids=str)  # fmt: skip
 def test_numbers_of_ones_own_have_a_nearest_likeness(strength, fidelity, percent) -> None:
     assert nearest_likeness(strength, fidelity) == percent

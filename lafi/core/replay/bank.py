@@ -10,12 +10,12 @@ import logging
 from collections import Counter, OrderedDict
 from collections.abc import Collection, Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from ..memory import free_bytes, machine_bytes, out_of_memory
-from ..tokens import SiteTokens, Tokens
+from ..tokens import Tokens
 from .key import Key
 from .transfer import Prefetch, free_pinned, stored, stored_bytes
 
@@ -163,10 +163,10 @@ class Bank:
     def _wanted(self, tokens: Tokens, budget: float) -> Tokens:
         """The form to keep; `budget`: bytes for each recording of the run."""
         if self.projected is not False and all(each.outputs for each in tokens.values()):
-            projected = {site: SiteTokens(outputs=each.outputs) for site, each in tokens.items()}
+            projected = {site: replace(each, inputs={}) for site, each in tokens.items()}
             if self.projected or _size(projected) <= budget * PROJECTED_SHARE:
                 return projected
-        return {site: SiteTokens(inputs=each.inputs) for site, each in tokens.items()}
+        return {site: replace(each, outputs={}) for site, each in tokens.items()}
 
     def _budget(self, place: torch.device) -> int:
         return default_budget(place, self._held["cuda"]) if self.budget is None else self.budget
