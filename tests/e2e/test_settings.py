@@ -72,7 +72,7 @@ def test_refresh_uses_recordings_again(webui) -> None:
     assert result.total("reused") + result.total("recorded") == result.total("injected")
 
 
-MASKED = {"mask": GIVEN | {"mask": SILHOUETTE}, "alpha": {"image": CUT_OUT}}
+MASKED = {"mask": GIVEN | {"mask": SILHOUETTE}, "alpha": {"image": CUT_OUT, "cutout": "strict"}}
 
 
 @pytest.mark.parametrize("kind", MASKED)

@@ -34,11 +34,13 @@ def test_the_figure_is_cut_out_by_default(webui: WebUI, caplog) -> None:
     [shown] = webui.last_run["references"]
     assert shown["figure"] == pytest.approx(share, abs=0.02)
     assert f"{shown['hash']} (the figure, {shown['figure'] * 100:.0f} % of it)" in caplog.text
+    strict = webui.txt2img({"image": reference(), "cutout": "strict"})
     cut = webui.last_run["passes"][0]["reference_bytes"]
     whole = webui.txt2img({"image": reference(), "cutout": "off"})
     assert webui.last_run["references"][0]["figure"] is None
     assert webui.last_run["passes"][0]["reference_bytes"] > 2 * cut
     assert not torch.equal(whole.latents[0], made.latents[0])
+    assert not torch.equal(strict.latents[0], made.latents[0])
     assert "LAFI cutout" in whole.infotexts[0]
     assert "LAFI cutout" not in made.infotexts[0]
 
