@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
+from lafi.core.levels import NoiseSchedule
 from lafi.core.mask import TokenMask
 from lafi.core.own import Own
 from lafi.core.plan import Plan
@@ -24,7 +25,6 @@ from lafi.core.schedule import Window
 from lafi.core.session import Session
 from lafi.core.sites import choose_sites, find_sites
 from lafi.core.source import Source
-from lafi.core.stream import NoiseSchedule
 from lafi.regions import Region
 
 from ..host.embedded import cond_rows_first, unhooked_forward

@@ -11,8 +11,8 @@ from contextlib import ExitStack
 import torch
 from torch import Tensor, nn
 
+from lafi.core.levels import scale_input
 from lafi.core.sites import find_sites
-from lafi.core.stream import scale_input
 
 
 class FullBatchReference:

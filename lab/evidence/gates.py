@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from lafi.core.injection import Row
+from lafi.core.levels import NoiseSchedule
 from lafi.core.plan import Plan
 from lafi.core.reference import Conditioning, Reference
 from lafi.core.report import PassReport
@@ -27,7 +28,6 @@ from lafi.core.schedule import Window
 from lafi.core.session import Session
 from lafi.core.sites import choose_sites, find_sites
 from lafi.core.source import Source
-from lafi.core.stream import NoiseSchedule
 
 from ..host.embedded import unhooked_forward
 from ..training.data import render_batch, to_latents

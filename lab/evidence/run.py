@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from lafi.core.levels import NoiseSchedule
 from lafi.core.mask import FigureMask
 from lafi.core.reference import Conditioning, Reference
 from lafi.core.replay.bank import Bank
@@ -16,7 +17,6 @@ from lafi.core.replay.key import Replay
 from lafi.core.report import PassReport
 from lafi.core.session import Session
 from lafi.core.source import Source
-from lafi.core.stream import NoiseSchedule
 
 from ..host.embedded import cond_rows_first, unhooked_forward
 from ..training.autoencoder import decode_cells

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from lafi.core.injection import Row
+from lafi.core.levels import NoiseSchedule
 from lafi.core.plan import Plan
 from lafi.core.reference import Conditioning, Reference
 from lafi.core.replay.bank import Bank
@@ -23,7 +24,6 @@ from lafi.core.schedule import Window
 from lafi.core.session import Session
 from lafi.core.sites import choose_sites, find_sites
 from lafi.core.source import Source
-from lafi.core.stream import NoiseSchedule
 from lafi.settings import LafiSettings
 from lafi.webui.images import fit_picture, open_picture
 

@@ -44,6 +44,17 @@ class Call:
         found: Tensor = self.args[1] if len(self.args) > 1 else self.kwargs["timesteps"]
         return found
 
+    @property
+    def context(self) -> Tensor | None:
+        """(B, L, D) the text, where it is given by name."""
+        return self.kwargs.get("context")
+
+    @property
+    def guidance(self) -> float | None:
+        """Where the network reads the guidance instead of being called twice for it."""
+        found = self.kwargs.get("guidance")
+        return float(found[0]) if isinstance(found, Tensor) else None
+
 
 class Batching:
     """Measures, and remembers what was faster while the process lives."""

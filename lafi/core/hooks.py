@@ -16,8 +16,28 @@ from torch import Tensor, nn
 
 from .attention import Extra, Part, append_tokens, attend, project
 from .injection import Seen, Sight, take_rows
+from .joint.hook import JointHook
 from .sites import Site, replaced
 from .state import PassState
+
+
+def attach(
+    sites: Sequence[Site], state: PassState, measures: bool
+) -> Iterator[SiteHook | JointHook]:
+    """Puts the hooks of some sites in place, one after the other: whoever collects them has all
+    that are there, also where one fails.
+
+    Args:
+        measures: whether sites must know their layer's height and width.
+    """
+    seams: dict[int, list[Site]] = {}
+    for site in sites:
+        if site.seam is None:
+            yield SiteHook(site, state, measures)
+        else:
+            seams.setdefault(id(site.seam), []).append(site)
+    for each in seams.values():
+        yield JointHook(each, state)
 
 
 class SiteHook:

@@ -45,8 +45,8 @@ class OneBatch:
     def suits(self, recorder: Recorder, call: Call) -> bool:
         """Whether the reference can be one more row of this call, with the same result, and is to.
 
-        Not with a mask: its own row must see plain attention. Not among tiles. Not under an
-        extension that has its own forward anywhere in the UNet.
+        Not with a mask: its own row must see plain attention. Not among tiles. Not where anything
+        has its own forward in the network: another extension, or LAFI itself in a transformer.
         """
         reference = recorder.runner.reference
         return (

@@ -14,11 +14,11 @@ from ..errors import LafiError
 from .batching import Call
 from .injection import Row, Seen
 from .kept import ADAPTIVE, Kept, Kind
+from .levels import NoiseSchedule
 from .plan import Plan
 from .recorder import RECORDINGS
 from .recording import Recording, Select
 from .report import PassReport, ReferenceReport
-from .stream import NoiseSchedule
 from .tokens import Tokens, nbytes
 
 

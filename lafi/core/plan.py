@@ -11,6 +11,7 @@ from torch import nn
 
 from .attention import ContextHook
 from .batching import Batching
+from .joint.families import find_family
 from .schedule import Window
 from .sites import Site
 
@@ -29,6 +30,8 @@ class Plan:
             that could be measured.
         fused: let the reference be one more row of the target's own UNet call where possible; a
             `Batching` does it where that is faster.
+        position: where a reference's tokens stand, in a network with rotary positions: own, beside,
+            none or soft.
         context_hook: the host's own treatment of a context before to_k and to_v.
         upcast: compute weighted attention in float32.
         progress: see `ReferenceRunner`.
@@ -40,6 +43,7 @@ class Plan:
     fidelity: float = 0.0
     refresh: int = 1
     fused: bool | Batching = False
+    position: str = "own"
     context_hook: ContextHook | None = None
     upcast: bool = False
     progress: Callable[[int, int], None] = lambda done, total: None
@@ -50,6 +54,11 @@ class Plan:
 
     def estimate(self, unet: nn.Module, height: int, width: int) -> int:
         """Bytes of the reference's keys and values at a latent size; no mask assumed."""
+        family = find_family(unet)
+        if family is not None:
+            layout = family.layout(unet, torch.empty(0, 0, height, width), None)
+            channels = sum(_widest(site.module) for site in self.sites)
+            return 2 * layout.tokens * channels * _bytes(unet)
         # Not by name: other extensions wrap whole blocks.
         blocks = {id(getattr(each, "attn1", None)): each for each in unet.modules()}
         widths = [_width(blocks.get(id(site.module)), site) for site in self.sites]
@@ -68,6 +77,12 @@ def _width(block: nn.Module | None, site: Site) -> int:
     what they read."""
     shape = getattr(getattr(block, "norm1", None), "normalized_shape", None)
     return int(shape[-1]) if shape else int(getattr(site.module.to_k, "in_features", 0))
+
+
+def _widest(block: nn.Module) -> int:
+    """Channels of a transformer's tokens: the most that anything in a block normalises."""
+    shapes = (getattr(each, "normalized_shape", None) for each in block.modules())
+    return max((int(shape[-1]) for shape in shapes if shape), default=0)
 
 
 def _bytes(unet: nn.Module) -> int:

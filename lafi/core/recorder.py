@@ -72,7 +72,7 @@ class Recorder:
         self.runner.announce(sigma, total)
         if not self._begun:
             self._begun = True
-            self.refresh = self._plan_levels(sigma, total, adaptive)
+            self.refresh = self._plan_levels(position, sigma, total, adaptive)
         window = self.plan.window
         over = window.passed(position, total) >= BACKGROUND_SHARE or window.last(position, total)
         self.muted = over and isinstance(self.runner.reference.mask, FigureMask)
@@ -84,13 +84,16 @@ class Recorder:
             # Its levels are never met again: what it keeps would only push out what others need.
             self._replay = None
 
-    def _plan_levels(self, sigma: float, total: int, adaptive: bool) -> Refresh | Nodes:
+    def _plan_levels(
+        self, position: int, sigma: float, total: int, adaptive: bool
+    ) -> Refresh | Nodes:
         """At which levels the pass is recorded."""
         schedule, every = self.runner.reference.schedule, self.plan.refresh
         if every:
             return Refresh(every, schedule)
         if self.runner.kind == "inversion":
-            nodes = Nodes(self.plan.window.middles(total, RECORDINGS), schedule, sigma)
+            shares = self.plan.window.middles(total, RECORDINGS)
+            nodes = Nodes(shares, schedule, sigma, position / total)
             self.runner.levels = nodes.levels
             return nodes
         if adaptive or not self.runner.repeatable:
@@ -150,7 +153,8 @@ class Recorder:
         # Fractional, also where the sampler itself counts in whole timesteps.
         if own is None:
             return call.timesteps[:1]
-        return torch.full((1,), own, device=call.timesteps.device)
+        read = self.runner.reference.schedule.reads(own)
+        return torch.full((1,), read, device=call.timesteps.device)
 
     def drop(self) -> None:
         """Lets go of the tokens."""
@@ -187,5 +191,5 @@ class Recorder:
         if timestep is None:
             # Hosts may round it, so that the level alone does not tell.
             timestep = float(call.timesteps[0])
-        series = (identity, self.runner.digest(), call.x.device, call.x.dtype)
+        series = (identity, self.runner.digest(), call.guidance, call.x.device, call.x.dtype)
         return Key(series, (level, timestep))

@@ -61,11 +61,13 @@ class Recording:
         self,
         site: str,
         which: str,
-        given: Tensor,
+        given: Tensor | None,
         output: Tensor,
         size: tuple[int, int] | None,
     ) -> None:
         """Takes what a site's projection was given (B, N, C) and what it answered (B, N, D).
+
+        A transformer's is given nothing that could be kept instead.
 
         Raises:
             RecordingComplete: after the last site.
@@ -79,11 +81,11 @@ class Recording:
             if isinstance(select, FigureMask):
                 entry.background = select.background(output.shape[1], size)
             entry.outputs[which] = self._kept(output, position, size)
-            if self.keep_inputs:
+            if self.keep_inputs and given is not None:
                 kept = entry.inputs["keys"] if shared else self._kept(given, position, size)
                 # Where the host autocasts, the projection itself rounds what it is given.
                 entry.inputs[which] = kept.to(self.dtype) if torch.is_autocast_enabled() else kept
-        if site == self.last and 2 in (len(entry.inputs), len(entry.outputs)):
+        if site == self.last and {"keys", "values"} <= entry.outputs.keys():
             raise RecordingComplete
 
     def _kept(self, tokens: Tensor, position: int, size: tuple[int, int] | None) -> Tensor:

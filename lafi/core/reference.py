@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from .levels import NoiseSchedule, scale_input
 from .mask import TokenMask
-from .stream import NoiseSchedule, scale_input
 
 # What every UNet's latent sizes are divided by, so that its levels fit together.
 CELLS = 8
@@ -81,7 +81,7 @@ class Reference:
         noise: (1, C, h, w) its fixed noise, float32.
         conditioning: its own text and sizes.
         schedule: the model's timesteps and noise levels.
-        prediction: what the UNet predicts, ``eps`` or ``v``.
+        prediction: what the network predicts, ``eps``, ``v`` or ``flow``.
         mask: which tokens are kept; None for all.
     """
 
@@ -94,7 +94,7 @@ class Reference:
 
     def row(self, latent: Tensor, sigma: float, x: Tensor) -> Tensor:
         """The UNet's input (1, C, h, w) for its latent at a noise level, as `x` is."""
-        row = scale_input(latent, sigma).to(x.dtype)
+        row = scale_input(latent, sigma, self.prediction).to(x.dtype)
         concat = self.conditioning.concat
         return row if concat is None else torch.cat([row, concat.to(row)], 1)
 

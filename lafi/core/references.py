@@ -42,7 +42,7 @@ class References:
         sources: where tokens come from.
         plan: what to do.
         forward: the UNet without hooks.
-        during: the session's way to set, for a while, what sites do.
+        state: what sites do; set for a while.
         report: counts what happens.
         replay: a bank to replay from.
 
@@ -72,7 +72,7 @@ class References:
             for each in self.sources
             if isinstance(each.reference, Reference)
         ]
-        self._network = Network(unet, forward, plan.progress)
+        self._network = Network(unet, forward, state, plan.progress)
         self.one_batch = OneBatch(unet, plan, state.during, self._separate)
         self._during = state.during
         self._watch = Stopwatch()
@@ -98,15 +98,15 @@ class References:
         sigma: float,
         total: int,
         adaptive: bool,
-        expected: int | None,
+        expected: int,
     ) -> None:
         """Takes an evaluation's level; see `Recorder.begin`.
 
         Args:
-            expected: the evaluations within the window, where the pass begins.
+            expected: the evaluations within the window.
         """
         for each in self.recorders:
-            each.expected = expected or each.expected
+            each.expected = expected
             each.begin(index, position, sigma, total, adaptive)
 
     def offers(self) -> list[Seen]:

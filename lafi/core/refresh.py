@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from .stream import NoiseSchedule
+from .levels import NoiseSchedule
 
 
 class Refresh:
@@ -81,15 +81,18 @@ class Nodes:
     Args:
         shares: of the run's timesteps, where the levels lie: 0 its beginning, 1 its end; rising.
         schedule: the model's timesteps and noise levels.
-        top: the run's first noise level.
+        top: the run's first noise level that holds anything of a picture.
+        begun: which share of the run lies before it.
 
     Attributes:
         level, timestep: the nearest level of this evaluation.
         levels: all of them, rising.
     """
 
-    def __init__(self, shares: list[float], schedule: NoiseSchedule, top: float) -> None:
-        first = schedule.timestep(top)
+    def __init__(
+        self, shares: list[float], schedule: NoiseSchedule, top: float, begun: float = 0.0
+    ) -> None:
+        first = schedule.timestep(top) / max(1 - begun, 0.01)
         self._schedule = schedule
         self._timesteps = [first * (1 - share) for share in reversed(shares)]
         self.levels = [schedule.sigma(each) for each in self._timesteps]

@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from ..errors import LafiError
 from .batching import Call
+from .levels import clean_latent
 from .reference import Reference, UNetForward, joined
 from .replay.key import digest
 from .sites import input_channels
-from .stream import DenoiseStream, InversionStream, NoiseStream, ReferenceStream, clean_latent
+from .state import PassState
+from .stream import DenoiseStream, InversionStream, NoiseStream, ReferenceStream
 
 Progress = Callable[[int, int], None]
 
@@ -128,6 +130,7 @@ class Network:
     Args:
         unet: the UNet.
         forward: it without hooks.
+        state: where the layout of its calls is told.
         progress: told before each evaluation that an inversion makes by itself, and after them all,
             how many are done and of how many; what it raises ends the pass.
     """
@@ -136,9 +139,11 @@ class Network:
         self,
         unet: nn.Module,
         forward: UNetForward,
+        state: PassState,
         progress: Progress = lambda done, total: None,
     ) -> None:
         self.unet, self._forward, self._progress = unet, forward, progress
+        self._state = state
 
     def answer(
         self,
@@ -160,7 +165,8 @@ class Network:
         x = rows[0] if len(rows) == 1 else torch.cat(rows)
         conditioning = joined([each.conditioning for each in references])
         timesteps = timestep.expand(len(rows))
-        return self._forward(self.unet, x, timesteps, conditioning, call.kwargs).float()
+        with self._state.laid_out(x, conditioning.context):
+            return self._forward(self.unet, x, timesteps, conditioning, call.kwargs).float()
 
     def open(
         self,
@@ -196,7 +202,8 @@ class Network:
         def denoise(latents: Tensor, sigma: float) -> Tensor:
             self._progress(next(steps), count)
             # Fractional, also where the sampler itself counts in whole timesteps.
-            timestep = torch.full((1,), schedule.timestep(sigma), device=call.timesteps.device)
+            read = schedule.reads(schedule.timestep(sigma))
+            timestep = torch.full((1,), read, device=call.timesteps.device)
             output = self.answer(references, torch.split(latents, 1), sigma, timestep, call)
             return clean_latent(latents, sigma, output, prediction)
 

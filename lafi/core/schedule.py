@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 from ..errors import LafiError
+from .levels import LARGEST
 
 # Into how many parts an adaptive sampler's run is divided.
 POSITIONS = 1000
@@ -46,17 +47,21 @@ class Window:
         """Whether evaluation `index` is the window's last."""
         return not self.count(total, index + 1)
 
-    def require(self, total: int) -> int:
+    def require(self, total: int, first: int = 0) -> int:
         """`count` of a whole run.
+
+        Args:
+            first: the first evaluation that can inject; those before it see nothing but noise.
 
         Raises:
             LafiError: `empty_window`, if it is none.
         """
-        count = self.count(total)
+        count = self.count(total, first)
         if not count:
+            noise = ", but for those of nothing but noise," if first else ""
             raise LafiError(
                 "empty_window",
-                f"none of the run's {total} model evaluations lies between start "
+                f"none of the run's {total} model evaluations{noise} lies between start "
                 f"{self.start:g} % and cutoff {self.cutoff:g} %.",
                 "Widen the window, or raise the number of steps.",
             )
@@ -98,7 +103,7 @@ class AdaptiveProgress:
 
     def position(self, sigma: float) -> int:
         """Out of `POSITIONS`, at noise level `sigma`."""
-        level = math.log(max(sigma, 1e-10))
+        level = math.log(min(max(sigma, 1e-10), LARGEST))
         self._top = max(self._top, level)
         span = self._top - self._lowest
         share = (self._top - level) / span if span > 0 else 0.0

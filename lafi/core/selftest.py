@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..regions import Region
 from .injection import Row
+from .levels import scale_input
 from .mask import TokenMask
 from .own import Own
 from .plan import Plan
@@ -27,7 +28,6 @@ from .schedule import Window
 from .session import Session
 from .sites import DECODER, choose_sites, find_sites
 from .source import Source
-from .stream import scale_input
 
 # Relative to the spread of the plain answer; half precision rounds at about 1e-3.
 TOLERANCES = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}

@@ -8,6 +8,7 @@ Further UNet calls of the same evaluation (split batches) use the same recording
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,8 +16,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from .batching import Call
-from .hooks import SiteHook
+from .hooks import attach
 from .injection import Row, Seen, inject, inject_each
+from .joint.families import find_family
+from .joint.layout import Layout
 from .own import Anchor, Own
 from .plan import Plan
 from .reference import UNetForward
@@ -55,7 +58,10 @@ class Session:
         self.unet, self.plan = unet, plan
         self.report = report
         self._touched: set[str] = set()  # sites that really injected in this evaluation
-        self._state = PassState(plan.context_hook, plan.upcast, self._touched.add)
+        self._family = find_family(unet)
+        self._state = PassState(
+            plan.context_hook, plan.upcast, self._touched.add, plan.position, self._lay
+        )
         self._references = References(unet, sources, plan, forward, self._state, report, replay)
         self._anchors = [
             Anchor(each.reference, each.strength, plan, report, each.name)
@@ -66,6 +72,7 @@ class Session:
         self._row_kinds: RowKinds = _all_positive
         self._ready = False
         self._counted = False
+        self._expected = 0  # evaluations that inject
         schedule = sources[0].reference.schedule
         self._progress = AdaptiveProgress(schedule.log_sigmas[0])
 
@@ -74,7 +81,8 @@ class Session:
     ) -> None:
         """Announces evaluation `index` (from 0) of `total`, at noise level `sigma`.
 
-        Outside the window no hook is left in the UNet.
+        Outside the window no hook is left in the UNet; nor at an infinite level, where a reference
+        is nothing but noise.
 
         Args:
             row_kinds: tells cond from uncond rows in the UNet calls of this evaluation.
@@ -90,14 +98,16 @@ class Session:
         position = index
         if adaptive:
             position, total = self._progress.position(sigma), POSITIONS
-        window = self.plan.window
-        expected = None if self.report.evaluations else window.require(total)
+        window, noise = self.plan.window, math.isinf(sigma)
+        if not self.report.evaluations:
+            self._expected = window.require(total, position + 1 if noise else 0)
         self.report.evaluations += 1
-        self._references.begin(index, position, sigma, total, adaptive, expected)
-        for each in self._anchors:
-            each.begin(index, total, sigma, adaptive)
+        if not noise:
+            self._references.begin(index, position, sigma, total, adaptive, self._expected)
+            for each in self._anchors:
+                each.begin(index, total, sigma, adaptive)
         works = self._references.sources or any(each.works for each in self._anchors)
-        if works and window.contains(position, total):
+        if works and window.contains(position, total) and not noise:
             self._install()
         else:
             self._remove()
@@ -127,12 +137,12 @@ class Session:
         if self._handles:
             return
         self.report.switched += 1
-        measures = self._references.measures
         self._handles = [
             self.unet.register_forward_pre_hook(self._before_call, with_kwargs=True),
             self.unet.register_forward_hook(self._after_call, with_kwargs=True, always_call=True),
-            *(SiteHook(site, self._state, measures) for site in self.plan.sites),
         ]
+        for each in attach(self.plan.sites, self._state, self._references.measures):
+            self._handles.append(each)  # one by one: what fails leaves those before it to `close`
 
     def _remove(self) -> None:
         self.report.switched += bool(self._handles)
@@ -140,6 +150,7 @@ class Session:
             handle.remove()
         self._handles = []
         self._state.set()
+        self._state.layout = None
         self._references.drop()
         for each in self._anchors:
             each.drop()
@@ -149,6 +160,7 @@ class Session:
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         state, references, call = self._state, self._references, Call(args, kwargs)
         state.set()
+        state.layout = self._lay(call.x, call.context)
         rows = self._rows(call)
         first, self._ready = not self._ready, True
         if first:
@@ -168,6 +180,10 @@ class Session:
         elif offers:
             state.set(None, inject(rows, offers, self.plan.fidelity, device))
         return None
+
+    def _lay(self, x: Tensor, context: Tensor | None) -> Layout | None:
+        """Where a transformer's picture tokens are in a call; None of a UNet."""
+        return None if self._family is None else self._family.layout(self.unet, x, context)
 
     def _mixes(self, rows: list[Row]) -> bool:
         """Whether a reference may be one row more of a call: not where rows differ in what they

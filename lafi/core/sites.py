@@ -1,73 +1,49 @@
-"""Finds a UNet's self-attention layers and says which of them inject.
+"""Where a network can inject, and which of it does.
 
-A site is one self-attention layer. Sites are found by structure (which modules hold transformer
-blocks, and where those stand), never by token count or by a table of model names, so that pruned
-models (SSD-1B) and refiners work as they are.
+A site is one attention layer: self-attention of a UNet, joint attention of a transformer.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from torch import nn
 
-from ..errors import LafiError
+from .joint.families import find_family
+from .site import DECODER, ENCODER, MIDDLE, Site, replaced
+from .unet import unet_channels, unet_sites
 
-ENCODER, MIDDLE, DECODER = "encoder", "middle", "decoder"
-
-
-@dataclass(frozen=True)
-class Site:
-    """One self-attention layer.
-
-    Attributes:
-        name: path inside the UNet, such as ``output_blocks.3.1.transformer_blocks.0.attn1``.
-        part: encoder, middle or decoder.
-        block: which attention block (SpatialTransformer) of its part, in the order of execution.
-        module: the attention module, with ``to_q``, ``to_k``, ``to_v`` and ``to_out``.
-        holder: the SpatialTransformer it stands in, which is called with (B, C, h, w).
-    """
-
-    name: str
-    part: str
-    block: int
-    module: nn.Module
-    holder: nn.Module | None = None
+__all__ = [
+    "DECODER",
+    "ENCODER",
+    "MIDDLE",
+    "Site",
+    "check_sites",
+    "choose_sites",
+    "describe_sites",
+    "find_sites",
+    "input_channels",
+    "replaced",
+]
 
 
-def find_sites(unet: nn.Module) -> tuple[Site, ...]:
-    """All self-attention sites of a UNet with the layout of ldm and sgm, in order of execution.
+def find_sites(network: nn.Module) -> tuple[Site, ...]:
+    """All sites of a network, in order of execution.
 
     Raises:
-        LafiError: `unsupported_model` when there is no decoder with self-attention,
-            `unsupported_unet` when it makes videos, `attention_replaced` when another extension has
-            put something else in place of an attention layer.
+        LafiError: `unsupported_model` where it has none that are known, `unsupported_unet` when it
+            makes videos, `attention_replaced` when another extension has put something else in
+            place of an attention layer.
     """
-    if not hasattr(unet, "output_blocks"):
-        raise LafiError(
-            "unsupported_model",
-            f"{type(unet).__name__} has no UNet decoder.",
-            "LAFI works with SD 1.x, SD 2.x and SDXL checkpoints; choose one, or switch LAFI off.",
-        )
-    moving = next((each for each in unet.modules() if "Temporal" in type(each).__name__), None)
-    if moving is not None:
-        raise LafiError(
-            "unsupported_unet",
-            f"the UNet makes videos: it has motion modules ({type(moving).__name__}).",
-            "Switch AnimateDiff off, or switch LAFI off.",
-        )
-    parts = ((ENCODER, "input_blocks"), (MIDDLE, "middle_block"), (DECODER, "output_blocks"))
-    sites = tuple(site for part, name in parts for site in _sites_of_part(unet, part, name))
-    if not any(site.part == DECODER for site in sites):
-        raise LafiError(
-            "unsupported_model",
-            f"the decoder of {type(unet).__name__} has no self-attention.",
-            "Choose another checkpoint, or switch LAFI off.",
-        )
-    return sites
+    family = find_family(network)
+    return unet_sites(network) if family is None else tuple(family.sites(network))
+
+
+def input_channels(network: nn.Module) -> int:
+    """How many channels a network's first layer reads."""
+    family = find_family(network)
+    return unet_channels(network) if family is None else family.channels(network)
 
 
 def choose_sites(sites: Sequence[Site], depth: float, layers: str = "decoder") -> tuple[Site, ...]:
@@ -111,39 +87,6 @@ def _ranges(numbers: Iterable[int]) -> str:
     return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
 
 
-def _sites_of_part(unet: nn.Module, part: str, root: str) -> Iterator[Site]:
-    block = -1
-    for path, module in getattr(unet, root).named_modules(prefix=root):
-        # Nothing below a SpatialTransformer holds transformer blocks again.
-        transformer_blocks = getattr(module, "transformer_blocks", None)
-        if transformer_blocks is None:
-            continue
-        names = [f"{path}.transformer_blocks.{i}.attn1" for i in range(len(transformer_blocks))]
-        found = [
-            (name, each.attn1)
-            for name, each in zip(names, transformer_blocks, strict=True)
-            if _has_self_attention(each, name)
-        ]
-        block += bool(found)
-        yield from (Site(name, part, block, attention, module) for name, attention in found)
-
-
-def _has_self_attention(block: nn.Module, name: str) -> bool:
-    attention = getattr(block, "attn1", None)
-    # x4-upscaler models turn attn1 into a second cross-attention.
-    if attention is None or getattr(block, "disable_self_attn", False):
-        return False
-    if not all(hasattr(attention, projection) for projection in ("to_q", "to_k", "to_v")):
-        raise replaced(name)
-    return True
-
-
-def input_channels(unet: nn.Module) -> int:
-    """How many channels a UNet's first layer reads."""
-    blocks: Any = unet.input_blocks
-    return int(blocks[0][0].weight.shape[1])
-
-
 def check_sites(unet: nn.Module, sites: Sequence[Site]) -> None:
     """Makes sure that sites are still what they were: some hosts put other extensions' modules in
     place only when they load the model.
@@ -156,12 +99,3 @@ def check_sites(unet: nn.Module, sites: Sequence[Site]) -> None:
     for site in sites:
         if id(site.module) not in there:
             raise replaced(site.name)
-
-
-def replaced(name: str) -> LafiError:
-    """The error for a site that is not the model's own attention any more."""
-    return LafiError(
-        "attention_replaced",
-        f"another extension has replaced the attention of {name}.",
-        "Use strength 1 with fidelity 0, or switch that extension off.",
-    )

@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from torch import Tensor
+
 from .attention import ContextHook
 from .grouping import Groups
 from .injection import Injection
+from .joint.layout import Layout
 from .recording import Recording
 
 
@@ -20,17 +23,24 @@ class PassState:
         context_hook: the host's own treatment of a context before the projections.
         upcast: compute weighted attention in float32.
         injected: told the name of a site that injects.
+        position: where a reference's tokens stand, in a network with rotary positions.
+        lay: of a transformer, where the picture's tokens are in a call with a latent (B, C, h, w)
+            and a text (B, L, D); None of a UNet.
         groups: of queries that see the same, where sources have regions.
         recording: takes what passes; None to take nothing.
         injection: what the call's rows see; None for nothing.
+        layout: of the call.
     """
 
     context_hook: ContextHook | None = None
     upcast: bool = False
     injected: Callable[[str], None] = field(default=lambda site: None)
+    position: str = "own"
+    lay: Callable[[Tensor, Tensor | None], Layout | None] = field(default=lambda x, context: None)
     groups: Groups = field(default_factory=Groups)
     recording: Recording | None = None
     injection: Injection | None = None
+    layout: Layout | None = None
 
     def set(self, recording: Recording | None = None, injection: Injection | None = None) -> None:
         """What the next call does; nothing, if nothing is given."""
@@ -47,3 +57,12 @@ class PassState:
             yield
         finally:
             self.set(*before)
+
+    @contextmanager
+    def laid_out(self, x: Tensor, context: Tensor | None) -> Iterator[None]:
+        """For a while, another call's layout."""
+        before, self.layout = self.layout, self.lay(x, context)
+        try:
+            yield
+        finally:
+            self.layout = before

@@ -1,17 +1,11 @@
-"""The reference stream: the reference's latent at any noise level (paper, section 3.2, step 1).
-
-Every latent here is in the variance-exploding form ``z0 + sigma * noise``, whatever the sampler:
-a DDPM timestep with cumulative alpha ``a`` is the level ``sigma = sqrt((1 - a) / a)``, and the UNet
-of all SD 1.x, 2.x and XL models reads ``x / sqrt(1 + sigma^2)`` at that level. So k-diffusion and
-timestep samplers, eps- and v-prediction and zero terminal SNR are one case.
+"""The reference stream: the reference's latent at any noise level (paper, section 3.2, step 1),
+always in the variance-exploding form of `lafi.core.levels`.
 """
 
 from __future__ import annotations
 
 import bisect
 import copy
-import itertools
-import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -24,69 +18,6 @@ DENOISE_START = 2.5
 
 # (latent in variance-exploding form (1, C, h, w), sigma) -> the model's clean latent (1, C, h, w)
 Denoiser = Callable[[Tensor, float], Tensor]
-
-
-class NoiseSchedule:
-    """A discrete schedule's link between timesteps and noise levels.
-
-    Args:
-        sigmas: (T,) rising noise levels, one for each timestep.
-
-    Raises:
-        ValueError: they fall (alphas, or levels in a sampler's order).
-    """
-
-    def __init__(self, sigmas: Tensor) -> None:
-        levels: list[float] = sigmas.detach().cpu().double().log().tolist()
-        if levels[0] >= levels[-1]:
-            raise ValueError("a schedule's noise levels must rise with the timesteps")
-        # Hosts that make a schedule's last level infinite may leave one above it.
-        self.log_sigmas = list(itertools.accumulate(levels, max))
-
-    @classmethod
-    def from_alphas(cls, alphas_cumprod: Tensor) -> NoiseSchedule:
-        """The schedule of (T,) cumulative products of a DDPM's alphas."""
-        # On the CPU: not every device has float64.
-        alphas = alphas_cumprod.detach().cpu().double()
-        return cls(((1 - alphas) / alphas).sqrt())
-
-    def sigma(self, timestep: float) -> float:
-        """The noise level of a timestep; between two, by the logarithm, as k-diffusion does."""
-        timestep = min(max(timestep, 0), len(self.log_sigmas) - 1)
-        low = min(int(timestep), len(self.log_sigmas) - 2)
-        share = timestep - low
-        return math.exp((1 - share) * self.log_sigmas[low] + share * self.log_sigmas[low + 1])
-
-    def timestep(self, sigma: float) -> float:
-        """The timestep of a noise level; fractional between two."""
-        level = math.log(max(sigma, 1e-10))
-        high = min(max(bisect.bisect_left(self.log_sigmas, level), 1), len(self.log_sigmas) - 1)
-        below, above = self.log_sigmas[high - 1 : high + 1]
-        share = min(max((level - below) / (above - below), 0), 1) if below < above else 0
-        return high - 1 + share
-
-    def levels(self, top: float, count: int) -> list[float]:
-        """`count` rising noise levels, evenly spaced in timesteps, the last one `top`."""
-        last = self.timestep(top)
-        return [self.sigma(last * (i + 1) / count) for i in range(count - 1)] + [top]
-
-
-def scale_input(x: Tensor, sigma: float) -> Tensor:
-    """What the UNet reads for a variance-exploding latent."""
-    return x / math.sqrt(1 + sigma**2)
-
-
-def clean_latent(x: Tensor, sigma: float, output: Tensor, prediction: str) -> Tensor:
-    """The clean latent that a UNet's output stands for.
-
-    Args:
-        x: (B, C, h, w) variance-exploding latent that the UNet was shown.
-        output: (B, C, h, w) what the UNet answered.
-        prediction: ``eps`` or ``v``.
-    """
-    if prediction == "v":
-        return x / (1 + sigma**2) - output * (sigma / math.sqrt(1 + sigma**2))
-    return x - sigma * output
 
 
 class ReferenceStream(Protocol):

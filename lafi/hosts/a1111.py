@@ -14,9 +14,9 @@ from modules.hypernetworks import hypernetwork
 from torch import Tensor, nn
 
 from ..core.injection import Row
+from ..core.levels import NoiseSchedule
 from ..core.reference import Conditioning
 from ..core.session import RowKinds
-from ..core.stream import NoiseSchedule
 from ..errors import LafiError
 from .identity import sample, tensors_of
 from .webui import WebUIHost

@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from ..core.levels import NoiseSchedule
 from ..core.reference import Conditioning, UNetForward
 from ..core.replay.key import Identity
 from ..core.session import RowKinds
 from ..core.sites import Site
-from ..core.stream import NoiseSchedule
 
 
 class Host(Protocol):

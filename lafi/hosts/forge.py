@@ -15,9 +15,9 @@ from modules import launch_utils, sd_samplers_common
 from torch import Tensor, nn
 
 from ..core.injection import Row
+from ..core.levels import NoiseSchedule
 from ..core.reference import Conditioning, UNetForward
 from ..core.session import RowKinds
-from ..core.stream import NoiseSchedule
 from ..errors import LafiError
 from .identity import modules_below, without_hypertile
 from .webui import WebUIHost

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..core.joint.seam import is_ours
+
 # Packages of the hosts and their models; classes from elsewhere are other extensions'.
 KNOWN = ("torch", "ldm", "sgm", "modules", "backend", "ldm_patched", "lafi")
 # Forge's way to move a layer to the GPU while it computes.
@@ -58,7 +60,10 @@ def structure(unet: nn.Module) -> Hashable | None:
 
 
 def _patched(module: nn.Module, name: str) -> bool:
-    """Whether a module runs something else than its class says; some put the same back."""
+    """Whether a module runs something else than its class says; some put the same back, and LAFI's
+    own leave the reference's pass as it is."""
+    if is_ours(vars(module)[name]):
+        return False
     function = getattr(vars(module)[name], "__func__", None)
     return function is None or function is not getattr(type(module), name, None)
 

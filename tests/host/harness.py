@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from lab.host.bundled import SGMUNetModel
 from lab.host.embedded import cond_rows_first, unhooked_forward
 from lab.host.model import build_unet, fill_zero_layers, sd_alphas_cumprod, sharpen_attention
+from lafi.core.levels import NoiseSchedule, scale_input
 from lafi.core.mask import TokenMask
 from lafi.core.plan import Plan
 from lafi.core.reference import Conditioning, Reference
@@ -24,7 +25,6 @@ from lafi.core.report import PassReport
 from lafi.core.session import RowKinds, Session
 from lafi.core.sites import Site, choose_sites, find_sites
 from lafi.core.source import Source
-from lafi.core.stream import NoiseSchedule, scale_input
 from lafi.hosts.identity import Weights
 
 SIDE, WORDS, WIDTH, VECTOR = 16, 7, 32, 24

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from lab.host.embedded import cond_rows_first
+from lafi.core.levels import NoiseSchedule
 from lafi.core.replay.bank import Bank
 from lafi.core.replay.key import Replay
-from lafi.core.stream import NoiseSchedule
 
 from .harness import LEVELS, SCHEDULE, Case, mask, run
 from .harness import case as harness_case

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from lab.host.embedded import cond_rows_first
 from lafi.core.injection import Row
+from lafi.core.levels import clean_latent
 from lafi.core.recorder import RECORDINGS
 from lafi.core.replay.bank import Bank
 from lafi.core.replay.key import Replay
-from lafi.core.stream import clean_latent
 
 from .harness import SCHEDULE, TOLERANCE, Case
 

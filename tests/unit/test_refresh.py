@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lab.host.model import sd_alphas_cumprod
+from lafi.core.levels import NoiseSchedule
 from lafi.core.refresh import Refresh
 from lafi.core.schedule import Window
-from lafi.core.stream import NoiseSchedule
 
 SCHEDULE = NoiseSchedule.from_alphas(sd_alphas_cumprod())
 

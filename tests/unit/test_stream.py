@@ -12,15 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lafi.core.stream import (
-    DENOISE_START,
-    DenoiseStream,
-    InversionStream,
-    NoiseSchedule,
-    NoiseStream,
-    clean_latent,
-    scale_input,
-)
+from lafi.core.levels import NoiseSchedule, clean_latent, scale_input
+from lafi.core.stream import DENOISE_START, DenoiseStream, InversionStream, NoiseStream
 
 BETAS = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
 ALPHAS = torch.cumprod(1 - BETAS, 0)

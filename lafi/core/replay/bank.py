@@ -162,10 +162,12 @@ class Bank:
 
     def _wanted(self, tokens: Tokens, budget: float) -> Tokens:
         """The form to keep; `budget`: bytes for each recording of the run."""
-        if self.projected is not False and all(each.outputs for each in tokens.values()):
-            projected = {site: replace(each, inputs={}) for site, each in tokens.items()}
-            if self.projected or _size(projected) <= budget * PROJECTED_SHARE:
-                return projected
+        projected = {site: replace(each, inputs={}) for site, each in tokens.items()}
+        if not any(each.inputs for each in tokens.values()):  # a transformer's have no other form
+            return projected
+        whole = self.projected is not False and all(each.outputs for each in tokens.values())
+        if whole and (self.projected or _size(projected) <= budget * PROJECTED_SHARE):
+            return projected
         return {site: replace(each, outputs={}) for site, each in tokens.items()}
 
     def _budget(self, place: torch.device) -> int:

@@ -1,0 +1,92 @@
+"""The transformers that are known, told apart by what holds their blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..site import DECODER, ENCODER, Site
+from .layout import Layout
+from .seam import Seam
+
+
+@dataclass(frozen=True)
+class Family:
+    """One kind of transformer.
+
+    Attributes:
+        name: for messages.
+        roots: attributes that hold its blocks, in the order of execution. Where there are two, the
+            blocks of the second are the decoder; else the second half of all.
+        seams: where a block calls its attention.
+        text: (network, (B, L, D) text) -> tokens before the picture's.
+        channels: (network) -> channels of the latent that it reads.
+        patch: side of a token in latent cells.
+    """
+
+    name: str
+    roots: tuple[str, ...]
+    seams: Callable[[Any], tuple[Seam, ...]]
+    text: Callable[[Any, Tensor], int]
+    channels: Callable[[Any], int]
+    patch: int = 2
+
+    def fits(self, network: nn.Module) -> bool:
+        """Whether a network is one."""
+        return all(isinstance(getattr(network, each, None), nn.ModuleList) for each in self.roots)
+
+    def layout(self, network: nn.Module, x: Tensor, context: Tensor | None) -> Layout:
+        """Of a call with a latent (B, C, h, w) and a text (B, L, D)."""
+        height, width = (-(-side // self.patch) for side in x.shape[-2:])
+        return Layout(0 if context is None else self.text(network, context), height, width)
+
+    def sites(self, network: nn.Module) -> Iterator[Site]:
+        """All sites of a network.
+
+        Raises:
+            LafiError: `unsupported_model` where a block is not one of Python's.
+        """
+        blocks: list[tuple[str, nn.Module]] = [
+            (f"{root}.{number}", block)
+            for root in self.roots
+            for number, block in enumerate(getattr(network, root))
+        ]
+        first = len(getattr(network, self.roots[0])) if len(self.roots) > 1 else len(blocks) // 2
+        for number, (path, block) in enumerate(blocks):
+            part = DECODER if number >= first else ENCODER
+            for seam in self.seams(block):
+                seam.functions()
+                for call, name in enumerate(seam.calls):
+                    yield Site(f"{path}.{name}", part, number, block, None, seam, call)
+
+
+def _sd3(block: Any) -> tuple[Seam, ...]:
+    dual = getattr(block.x_block, "x_block_self_attn", False)
+    return (Seam(block, "forward", ("block_mixing",), calls=("attn", "attn2")[: 1 + dual]),)
+
+
+FAMILIES = (
+    # Flux and Chroma.
+    Family(
+        "Flux",
+        ("double_blocks", "single_blocks"),
+        lambda block: (Seam(block),),
+        lambda network, context: context.shape[1],
+        lambda network: network.in_channels // 4,
+    ),
+    Family(
+        "SD3",
+        ("joint_blocks",),
+        _sd3,
+        lambda network, context: context.shape[1] + getattr(network, "register_length", 0),
+        lambda network: network.in_channels,
+    ),
+)
+
+
+def find_family(network: nn.Module) -> Family | None:
+    """The family of a network; None for none of them."""
+    return next((each for each in FAMILIES if each.fits(network)), None)
