@@ -52,7 +52,7 @@ def case(name: str) -> Case:
     sizes = {"in_channels": 16, "vec_in_dim": 32, "context_in_dim": 48, **SIZES}
     if name == "forge flux":
         network = _module("flux").IntegratedFluxTransformer2DModel(**sizes, guidance_embed=True)
-        return Case(name, fill(network), True, reads=("y", "guidance"), **more)
+        return Case(name, fill(network), True, reads=("y", "guidance"), guidance=3.5, **more)
     guidance = {"guidance_out_dim": 64, "guidance_hidden_dim": 32, "guidance_n_layers": 2}
     network = _module("chroma").IntegratedChromaTransformer2DModel(**sizes, **guidance)
     return Case(name, fill(network), True, reads=(), **more)

@@ -67,6 +67,7 @@ class Case:
         rotary: whether keys have rotary positions.
         multiplier: what it reads at the flow level 1.
         reads: which of text vector and guidance it reads.
+        guidance: where it cannot do without.
         channels, text, vector: sizes of what it reads.
     """
 
@@ -75,6 +76,7 @@ class Case:
     rotary: bool
     multiplier: float = 1.0
     reads: tuple[str, ...] = ("y",)
+    guidance: float | None = None
     channels: int = CHANNELS
     text: int = TEXT
     vector: int = VECTOR
@@ -117,8 +119,9 @@ class Case:
         rows = len(target.latent)
         level = torch.full((rows,), self.multiplier * flow_level(target.sigma))
         extra = {"y": target.vector, "guidance": None}
-        if target.guidance is not None:
-            extra["guidance"] = torch.full((rows,), target.guidance)
+        guidance = self.guidance if target.guidance is None else target.guidance
+        if guidance is not None:
+            extra["guidance"] = torch.full((rows,), guidance)
         kwargs = {name: value for name, value in extra.items() if name in self.reads}
         x = scale_input(target.latent, target.sigma, "flow")
         with torch.no_grad():

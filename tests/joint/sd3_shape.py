@@ -14,8 +14,8 @@ from .parts import CHANNELS, HEADS, TEXT, VECTOR, WIDTH, Stream, picture_of, tok
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-    """(B, L, H * D) each."""
-    q, k, v = (each.unflatten(2, (heads, -1)).transpose(1, 2) for each in (q, k, v))
+    """(B, L, H * D), values (B, L, H, D) as SD3's."""
+    q, k, v = (each.flatten(2).unflatten(2, (heads, -1)).transpose(1, 2) for each in (q, k, v))
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
@@ -28,7 +28,8 @@ class Half(nn.Module):
         self.attn, self.attn2 = Stream(), Stream() if dual else None
 
     def flat(self, stream: Any, x: Tensor, vec: Tensor) -> Any:
-        return tuple(each.flatten(2) for each in stream.project(x, vec))
+        q, k, v = stream.project(x, vec)
+        return q.flatten(2), k.flatten(2), v
 
 
 def block_mixing(context: Tensor, x: Tensor, context_block: Any, x_block: Any, c: Tensor) -> Any:

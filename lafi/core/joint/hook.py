@@ -28,7 +28,7 @@ class Asked:
     """One call of a block's attention, as the block makes it.
 
     Attributes:
-        q, k, v: (B, H, L, D), or (B, L, H * D).
+        q, k, v: (B, H, L, D), or (B, L, H * D); SD3's values are (B, L, H, D).
         args, kwargs: what else it hands over.
     """
 
@@ -80,9 +80,11 @@ class Asked:
         args = tuple(map(take, self.args))
         return Asked(self.q[rows], self.k[rows], self.v[rows], args, kwargs)
 
-    def flat(self, tensor: Tensor) -> Tensor:
-        """(B, L, H * D)."""
-        return tensor.transpose(1, 2).flatten(2) if self.by_head else tensor
+    def flat(self, tensor: Tensor, part: slice = slice(None)) -> Tensor:
+        """(B, L, H * D), of all tokens or some."""
+        if self.by_head:
+            return tensor[:, :, part].transpose(1, 2).flatten(2)
+        return tensor[:, part].flatten(2)
 
     def turned(self, tensor: Tensor) -> Tensor:
         """Queries or keys at their positions, (B, L, H * D)."""
@@ -144,8 +146,7 @@ class JointHook:
             where = places(layout, asked.k.device).expand(len(asked.k), -1, -1)
             recording.take(site.name, "places", None, where, layout.size)
         for which, tensor in (("keys", asked.k), ("values", asked.v)):
-            kept = asked.flat(tensor[..., image, :])
-            recording.take(site.name, which, None, kept, layout.size)
+            recording.take(site.name, which, None, asked.flat(tensor, image), layout.size)
 
     def _inject(self, site: Site, asked: Asked, injection: Injection) -> Tensor:
         if injection.count != len(asked.q):
