@@ -194,7 +194,9 @@ class JointHook:
             # Called now, but not while the reference was recorded.
             raise replaced(site.name)
         entry.receive()
-        return Extra(self._stand(entry, asked, image), entry.outputs["values"], seen.weight)
+        muted = entry.background if seen.muted else 0
+        keys, values = self._stand(entry, asked, image), entry.outputs["values"]
+        return Extra(keys, values, seen.weight, muted)
 
     def _stand(self, entry: SiteTokens, asked: Asked, image: slice) -> Tensor:
         keys, rotation = entry.outputs["keys"], asked.rotation
