@@ -1,11 +1,12 @@
-"""The Forge family: Forge, reForge, Forge Classic, Forge Neo and their kin, UNet models.
+"""The Forge family: Forge, reForge, Forge Classic, Forge Neo and their kin.
 
-Their UNets have ldm's modules and names, so the core's hooks fit; what differs is how models are
-held, moved and called.
+Their UNets have ldm's modules and names, so the core's hooks fit, and their transformers call an
+attention by name; what differs is how models are held, moved and called.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Hashable
 from typing import Any
@@ -15,11 +16,12 @@ from modules import launch_utils, sd_samplers_common
 from torch import Tensor, nn
 
 from ..core.injection import Row
-from ..core.levels import NoiseSchedule
+from ..core.levels import NoiseSchedule, flow_sigma
 from ..core.reference import Conditioning, UNetForward
 from ..core.session import RowKinds
 from ..errors import LafiError
 from .identity import modules_below, without_hypertile
+from .transformers import CHOOSE, refuse_unknown
 from .webui import WebUIHost
 
 # What changes a block's activations as a whole also changes the reference's; patches of attention
@@ -29,7 +31,18 @@ BLOCK_PATCHES = ("input_block_patch", "input_block_patch_after_skip", "output_bl
 
 # What some of the family call themselves.
 NAMES = {"neo": "Forge Neo", "classic": "Forge Classic"}
+# Distilled guidance of the self-test's calls: what Flux dev's users begin with.
+GUIDANCE = 3.5
+# Above the highest level of flow matching, 1, and what samplers may add to it (churn).
+HIGHEST = 1.5
+# What UNets (True) and transformers (False) may predict.
+PREDICTIONS = {True: ("eps", "v"), False: ("flow",)}
 MODIFIERS = ("block_modifiers", "block_inner_modifiers", "group_norm_wrapper")
+
+
+def is_unet(network: nn.Module) -> bool:
+    """Whether a network has a decoder; any other is a transformer."""
+    return hasattr(network, "output_blocks")
 
 
 class ForgeHost(WebUIHost):
@@ -55,15 +68,10 @@ class ForgeHost(WebUIHost):
         return self.model().forge_objects.unet
 
     def unet(self) -> nn.Module:
-        unet: nn.Module = self.patcher().model.diffusion_model
-        if not hasattr(unet, "output_blocks"):
-            engine = type(self.model()).__name__
-            raise LafiError(
-                "unsupported_model",
-                f"the checkpoint is a transformer ({engine}, {type(unet).__name__}).",
-                "LAFI works with SD 1.x, SD 2.x and SDXL checkpoints; choose one, or switch LAFI "
-                "off.",
-            )
+        holder = self.patcher().model
+        unet: nn.Module = holder.diffusion_model
+        if not is_unet(unet):
+            refuse_unknown(type(self.model()).__name__, holder)
         return unet
 
     def model_key(self) -> tuple:
@@ -99,23 +107,19 @@ class ForgeHost(WebUIHost):
             raise LafiError(
                 "unsupported_model",
                 f"{type(model).__name__} has no schedule of noise levels.",
-                "LAFI works with SD 1.x, SD 2.x and SDXL checkpoints; choose one.",
+                CHOOSE,
             )
         return found
 
     def prediction(self) -> str:
-        # Asked by example, since the hosts of this family name their predictions differently.
-        predictor = self.predictor()
-        one = torch.ones((1, 1, 1, 1))
-        level = torch.ones(1)
-        reads = float(predictor.calculate_input(level, one))
-        answers = float(predictor.calculate_denoised(level, one, torch.zeros_like(one)))
-        known = {(0.7071, -1.0): "eps", (0.7071, -0.7071): "v"}
-        kind = known.get((round(reads, 4), round(answers, 4)))
+        kind, predictor = self._predicts(), self.predictor()
         middle = len(predictor.sigmas) // 2
-        read = float(predictor.timestep(predictor.sigmas[middle : middle + 1]))
+        level = predictor.sigmas[middle : middle + 1]
+        read = float(predictor.timestep(level))
         # CosXL predicts velocity too, but its UNet reads logarithms of noise levels.
-        if kind is None or round(read) != middle:
+        expected = middle if kind != "flow" else self._multiplier() * float(level)
+        known = kind in PREDICTIONS[is_unet(self.unet())]
+        if not known or abs(read - expected) > (1e-3 * expected if kind == "flow" else 0.5):
             raise LafiError(
                 "unsupported_model",
                 "the checkpoint predicts neither noise nor velocity by timestep (flow, EDM).",
@@ -123,11 +127,38 @@ class ForgeHost(WebUIHost):
             )
         return kind
 
+    def _predicts(self) -> str:
+        """Asked by example, since the hosts of this family name their predictions differently."""
+        predictor = self.predictor()
+        one = torch.ones((1, 1, 1, 1))
+        level = torch.ones(1)
+        reads = float(predictor.calculate_input(level, one))
+        answers = float(predictor.calculate_denoised(level, one, torch.zeros_like(one)))
+        known = {(0.7071, -1.0): "eps", (0.7071, -0.7071): "v", (1.0, -1.0): "flow"}
+        return known.get((round(reads, 4), round(answers, 4)), "")
+
+    def _multiplier(self) -> float:
+        """What a transformer reads for the level 1."""
+        return float(self.predictor().timestep(torch.ones(1)))
+
     def schedule(self) -> NoiseSchedule:
-        return NoiseSchedule(self.predictor().sigmas)
+        sigmas = self.predictor().sigmas
+        if self._predicts() == "flow":
+            return NoiseSchedule.from_flow(sigmas, self._multiplier())
+        return NoiseSchedule(sigmas)
 
     def sigma(self, denoiser: Any, level: Tensor) -> float:
-        return float(level.max())
+        highest = float(level.max())
+        if self._predicts() != "flow":
+            return highest
+        if highest > HIGHEST:
+            # Forge's schedule type Automatic takes timesteps of Flux for levels.
+            raise LafiError(
+                "unsupported_sampler",
+                f"the schedule's noise levels do not fit the model (up to {highest:g}, not 1).",
+                "Choose the schedule type Simple, or switch LAFI off.",
+            )
+        return flow_sigma(highest)
 
     def row_kinds(self, params: Any) -> RowKinds:
         def kinds(rows: int, kwargs: dict) -> list[Row]:
@@ -162,15 +193,20 @@ class ForgeHost(WebUIHost):
     def evaluate(self, x: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         self.resume()
         model = self.patcher().model
-        concat, rows = conditioning.concat, x.shape[0]
+        concat, rows, read = conditioning.concat, x.shape[0], float(timesteps[0])
         extra = {} if conditioning.vector is None else {"y": conditioning.vector}
+        if getattr(model.diffusion_model, "guidance_embed", False):
+            extra["guidance"] = torch.full((rows,), GUIDANCE, device=x.device)
         options = {"cond_or_uncond": [0], "sigmas": timesteps, "cond_mark": torch.zeros(rows)}
         # The host's own call wants noise levels and unscaled latents, and gives clean ones.
-        level = torch.full((rows,), self.schedule().sigma(float(timesteps[0])), device=x.device)
-        scale = (1 + level[0] ** 2).sqrt()
+        if self._predicts() == "flow":
+            level, scale = read / self._multiplier(), 1.0
+        else:
+            level = self.schedule().sigma(read)
+            scale = math.sqrt(1 + level**2)
         return model.apply_model(
             x * scale,
-            level,
+            torch.full((rows,), level, device=x.device),
             c_concat=concat,
             c_crossattn=conditioning.context,
             transformer_options=options,
@@ -181,7 +217,7 @@ class ForgeHost(WebUIHost):
 def forge_forward(
     unet: nn.Module, x: Tensor, timesteps: Tensor, conditioning: Conditioning, kwargs: dict
 ) -> Tensor:
-    """The UNet class's own forward for cond rows: no control, no patches of attention."""
+    """The network class's own forward for cond rows: no control, no patches of attention."""
     rows = x.shape[0]
     target = kwargs.get("transformer_options", {})
     patches = {
@@ -196,6 +232,9 @@ def forge_forward(
         "sigmas": target["sigmas"][:1].expand(rows),
     }
     extra = {} if conditioning.vector is None else {"y": conditioning.vector.to(x)}
+    if kwargs.get("guidance") is not None:
+        # Distilled guidance is the run's, not the text's.
+        extra["guidance"] = kwargs["guidance"][:1].expand(rows)
     with without_hypertile(modules_below(unet)):
         return type(unet).forward(
             unet,

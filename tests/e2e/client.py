@@ -106,16 +106,24 @@ class WebUI(Client):
         url: its address, with ``user:password@`` before the host if it wants a password.
         size: width and height of a picture in pixels.
         steps: sampling steps of a picture.
+        scheduler: schedule type of a picture; None for the host's own choice.
         timeout: longest wait for one answer, in seconds.
     """
 
-    def __init__(self, url: str, size: int, steps: int, timeout: float = 600) -> None:
+    def __init__(
+        self,
+        url: str,
+        size: int,
+        steps: int,
+        scheduler: str | None = None,
+        timeout: float = 600,
+    ) -> None:
         super().__init__(url, timeout)
-        self.size, self.steps = size, steps
+        self.size, self.steps, self.scheduler = size, steps, scheduler
 
     def stranger(self) -> WebUI:
         """The same WebUI for somebody who has no password."""
-        return WebUI(self.url, self.size, self.steps, self.timeout)
+        return WebUI(self.url, self.size, self.steps, self.scheduler, self.timeout)
 
     # ---- requests -----------------------------------------------------------------------------
 
@@ -169,6 +177,7 @@ class WebUI(Client):
             "height": self.size,
             "cfg_scale": 7,
             "sampler_name": self.sampler,
+            "scheduler": self.scheduler,
             "save_images": False,
         } | payload
         body = {name: value for name, value in body.items() if value is not None}

@@ -1,7 +1,8 @@
 """The running WebUI that the tests ask, and the pictures that many of them share.
 
 The environment's ``LAFI_E2E_SIZE`` (256 pixels; at least 128 for the self-test),
-``LAFI_E2E_STEPS`` (6) and ``LAFI_E2E_CHECKPOINT`` (the loaded one) choose what is made.
+``LAFI_E2E_STEPS`` (6), ``LAFI_E2E_SCHEDULER`` (the host's own; transformers want Simple) and
+``LAFI_E2E_CHECKPOINT`` (the loaded one) choose what is made.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ DEFAULT = "inversion"
 def connect(url: str) -> WebUI:
     """The WebUI at an address, with the pictures' size and steps."""
     size, steps = os.environ.get("LAFI_E2E_SIZE", "256"), os.environ.get("LAFI_E2E_STEPS", "6")
-    return WebUI(url, int(size), int(steps))
+    return WebUI(url, int(size), int(steps), os.environ.get("LAFI_E2E_SCHEDULER"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from modules import scripts, sd_models, sd_samplers_common
-from torch import Tensor, nn
+from torch import Tensor
 
 from lafi.errors import LafiError
 from lafi.hosts import find_host
@@ -103,36 +103,6 @@ def test_torch_that_is_new_enough(
 ) -> None:
     monkeypatch.setattr(torch, "__version__", version)
     assert find_host()
-
-
-TRANSFORMERS = [
-    ("Flux", "IntegratedFluxTransformer2DModel"),
-    ("Flux2", "IntegratedFlux2Transformer2DModel"),
-    ("Chroma", "IntegratedChromaTransformer2DModel"),
-    ("StableDiffusion3", "MMDiTX"),
-    ("Lumina2", "NextDiT"),
-    ("ZImage", "NextDiT"),
-    ("QwenImage", "QwenImageTransformer2DModel"),
-    ("Anima", "Anima"),
-    ("Krea2", "SingleStreamDiT"),
-    ("ErnieImage", "ErnieImageModel"),
-    ("Wan", "WanModel"),
-    ("PiD", "PixelDiT"),
-]
-
-
-@pytest.mark.parametrize(("engine", "network"), TRANSFORMERS)
-def test_transformers_are_refused_by_name(forge: WebUI, engine: str, network: str) -> None:
-    model = sd_models.model_data.sd_model
-    calls: list[object] = []
-    kind = type(network, (nn.Module,), {"forward": lambda *args, **_: calls.append(args)})
-    model.forge_objects_original.unet.model.diffusion_model = kind()
-    model.__class__ = type(engine, (type(model),), {})
-    with pytest.raises(LafiError) as caught:
-        forge.injected()
-    assert caught.value.code == "unsupported_model"
-    assert f"{engine}, {network}" in str(caught.value)
-    assert calls == []
 
 
 # ---- generators -------------------------------------------------------------------------------
