@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from .blocks import PRESETS, parse_blocks
 from .regions import WORDS, parse_region
 
 # Up to here a range is a slider; beyond it a field for a number.
@@ -200,16 +201,29 @@ class Text(Kind):
         return "text"
 
 
-class Place(Text):
-    """A region of the new picture; see `lafi.regions`."""
+class Worded(Text):
+    """Text that follows rules, or one of a few words.
+
+    Attributes:
+        words: those that the page offers.
+    """
 
     axis = str
+    words: tuple[str, ...] = ()
+
+    @abstractmethod
+    def parse(self, text: str) -> object:
+        """What a text means.
+
+        Raises:
+            ValueError: what is wrong with it.
+        """
 
     def check(self, value: Any) -> str | None:
         message = super().check(value)
         if message is None:
             try:
-                parse_region(value)
+                self.parse(value)
             except ValueError as error:
                 return str(error)
         return message
@@ -218,12 +232,34 @@ class Place(Text):
         return str(value).strip()
 
     def control(self, default: Any) -> tuple[str, dict[str, Any]]:
-        choices = [default, *WORDS]
+        choices = [default, *self.words]
         return "Dropdown", {"choices": choices, "value": default, "allow_custom_value": True}
+
+
+class Place(Worded):
+    """A region of the new picture; see `lafi.regions`."""
+
+    words = tuple(WORDS)
+
+    def parse(self, text: str) -> object:
+        return parse_region(text)
 
     def describe(self) -> str:
         words = ", ".join(f"`{word}`" for word in WORDS)
         return f"{words}, or shares: `0-50%`, `0-0.5,0.2-1`"
+
+
+class BlockSet(Worded):
+    """Some of a transformer's blocks; see `lafi.blocks`."""
+
+    words = tuple(PRESETS)
+
+    def parse(self, text: str) -> object:
+        return parse_blocks(text)
+
+    def describe(self) -> str:
+        words = ", ".join(f"`{word}`" for word in PRESETS)
+        return f"numbers: `19-56`, `0,7-10,18`; or {words}"
 
 
 def _number(cast: type, text: str) -> Any:

@@ -13,46 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import hint, invalid, invalid_fields, problem
-from .kinds import Choice, Integer, Kind, Number, Place, Switch, Text
+from .fields import Field as Field
+from .kinds import BlockSet, Choice, Integer, Kind, Number, Place, Switch, Text
 from .lists import Entries, Images, Masks, Views
 from .references import ENTRY, WEIGHT, Character
-
-
-@dataclass(frozen=True)
-class Field:
-    """One setting: what the table says of it."""
-
-    name: str
-    kind: Kind
-    default: Any
-    label: str
-    help: str
-
-    @property
-    def infotext(self) -> str:
-        """Key under which the value stands in a picture's generation parameters."""
-        return "LAFI " + self.name.replace("_", " ")
-
-    @property
-    def stored(self) -> bool:
-        """Whether infotext holds it: pictures are too large, and that LAFI ran says `enabled`."""
-        return self.kind.stored and self.name != "enabled"
-
-    @property
-    def shown(self) -> bool:
-        """Whether the page has a control for it."""
-        return self.kind.control(self.default)[0] != "State"
-
-    @property
-    def caption(self) -> str:
-        """The control's label, with the unit."""
-        unit = getattr(self.kind, "unit", "")
-        return f"{self.label} ({unit})" if unit else self.label
-
-    def schema(self) -> dict[str, Any]:
-        """This field as a JSON schema property."""
-        about = {"title": self.label, "description": self.help, "default": self.default}
-        return about | self.kind.schema()
 
 
 def _setting(kind: Kind, default: Any, label: str, text: str) -> Any:
@@ -162,6 +126,16 @@ class LafiSettings:
         "Further pictures of the same character: side, back, face. Each is cut out and fitted by "
         "itself.",
     )
+    blocks: str = _setting(
+        BlockSet(), "", "Blocks",
+        "Transformers only: which blocks see the reference, counted from 0, in place of depth and "
+        "layers. Empty: by depth.",
+    )
+    position: str = _setting(
+        Choice(("own", "beside", "none", "soft")), "own", "Position",
+        "Flux and Chroma only: where the reference stands. own: at the same places. beside: to the "
+        "right of the picture. none: nowhere. soft: at the same places, told apart less sharply.",
+    )
     # fmt: on
 
     @property
@@ -176,7 +150,7 @@ class LafiSettings:
     @property
     def acts(self) -> bool:
         """Whether anything would be injected at all (the first promise: else nothing changes)."""
-        sites = self.depth > 0 or self.layers == "all"
+        sites = self.depth > 0 or self.layers == "all" or bool(self.blocks)
         weights = [each.strength for each in self.characters]
         weights += [self.strength] * (self.anchor == "batch")
         return self.enabled and sites and self.cutoff > 0 and any(weights)

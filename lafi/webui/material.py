@@ -189,6 +189,7 @@ class Material:
             fidelity=settings.fidelity,
             refresh=settings.refresh,
             fused=kept.fused(),
+            position=settings.position,
             context_hook=host.context_hook(),
             upcast=host.upcast_attention(),
             progress=show_progress,

@@ -19,7 +19,7 @@ from modules.sd_samplers_common import InterruptedException
 
 from ..core.report import PassReport
 from ..core.session import Session
-from ..core.sites import Site, choose_sites, describe_sites, find_sites
+from ..core.sites import Site, check_position, choose_sites, describe_sites, find_sites
 from ..errors import LafiError
 from ..hosts import find_host
 from ..hosts.base import Host
@@ -193,7 +193,9 @@ class Run:
         self._made.append((self._batch(), self.cast.names()))
         unet = host.unet()
         sites = find_sites(unet)
-        chosen = choose_sites(sites, self.settings.depth, self.settings.layers)
+        settings = self.settings
+        chosen = choose_sites(sites, settings.depth, settings.layers, settings.blocks)
+        check_position(unet, settings.position)
         sources = self.material.sources(host, height, width)
         self.host_name, self.family = host.name, host.family()
         self.description = describe_sites(sites, chosen)

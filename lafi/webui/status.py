@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.recorder import RECORDINGS
 from ..core.schedule import Window
-from ..core.sites import choose_sites, describe_sites, find_sites
+from ..core.sites import check_position, choose_sites, describe_sites, find_sites
 from ..errors import LafiError
 from ..hosts import find_host
 from ..regions import parse_region
@@ -20,7 +20,7 @@ from .views import open_views
 # The fields that the two lines depend on.
 STATUS = (
     *("depth", "layers", "start", "cutoff", "strength", "fidelity", "stream", "refresh"),
-    *("region", "anchor"),
+    *("region", "anchor", "blocks", "position"),
 )
 FIT = ("image", "mask", "fit", "cutout", "views")
 
@@ -41,11 +41,13 @@ def describe(values: Mapping[str, Any], pictures: int = 1) -> str:
     try:
         settings = validate(values)
         host = find_host()
-        sites = find_sites(host.unet())
+        unet = host.unet()
+        sites = find_sites(unet)
+        chosen = choose_sites(sites, settings.depth, settings.layers, settings.blocks)
+        check_position(unet, settings.position)
         where = f"{host.family()}, {host.name}"
     except LafiError as error:
         return str(error)
-    chosen = choose_sites(sites, settings.depth, settings.layers)
     start, cutoff = settings.start, settings.cutoff
     if not chosen:
         return f"{where}: nothing is injected at depth 0 %."

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 from PIL import Image
 
-from lafi.kinds import Choice, Integer, Kind, Number, Place, Switch, Text
+from lafi.kinds import BlockSet, Choice, Integer, Kind, Number, Place, Switch, Text
 from lafi.lists import Entries, Images
 from lafi.lists import Image as Picture
 from lafi.references import ENTRY
@@ -152,6 +152,7 @@ def values(kind: Kind) -> st.SearchStrategy[Any]:
         | st.sampled_from(kind.choices or ("",))
         | JSON,
         Text: TEXT | JSON,
+        BlockSet: st.sampled_from(["", "19-56", "flux-vital", "5-3"]) | TEXT | JSON,
         Place: st.sampled_from(["", "left", "0-50%", "0.2-1,0-0.5", "lefft", "1-0"]) | TEXT | JSON,
     }[type(kind)]
 

@@ -117,6 +117,17 @@ def test_an_empty_window_is_refused_before_others_change_the_unet(webui: WebUI) 
     assert begun == []
 
 
+@pytest.mark.parametrize(("field", "value", "says"), [
+    ("blocks", "19-56", "is for transformers"), ("position", "none", "Flux and Chroma"),
+])  # fmt: skip
+def test_what_only_transformers_have_is_refused_on_a_unet(
+    a1111: WebUI, field: str, value: str, says: str
+) -> None:
+    with pytest.raises(LafiError, match=says) as caught:
+        a1111.txt2img(GIVEN | {field: value}, **SMALL)
+    assert [each["loc"] for each in caught.value.problems] == [[field]]
+
+
 def test_an_api_request_gets_the_text(a1111: WebUI) -> None:
     asked = a1111.processing({"depth": 50}, **SMALL)
     asked.is_api = True

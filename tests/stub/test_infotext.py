@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from modules import shared
 
 from lafi import __version__
-from lafi.kinds import Choice, Integer, Number, Place
+from lafi.kinds import BlockSet, Choice, Integer, Number, Place
 from lafi.settings import FIELDS, LafiSettings, validate
 from lafi.webui import infotext
 
@@ -53,6 +53,8 @@ def field_values(field):
         return st.floats(kind.minimum, kind.maximum).map(lambda each: float(kind.write(each)))
     if isinstance(kind, Choice):
         return st.sampled_from(kind.choices)
+    if isinstance(kind, BlockSet):
+        return st.sampled_from(["", "19-56", "0,7-10", "flux-vital"])
     if isinstance(kind, Place):
         return st.sampled_from(["", "left", "right third", "50-100%", "0.2-1,0-0.5", "5-15"])
     return st.text(st.characters(exclude_categories=["Cs"])).map(str.strip)

@@ -19,13 +19,15 @@ ROOT = Path(lafi.__file__).resolve().parent.parent
 BELOW = {
     "__init__": set(),
     "presets": {"settings"},
-    "settings": {"errors", "kinds", "lists", "references"},
+    "settings": {"errors", "fields", "kinds", "lists", "references"},
+    "fields": {"kinds"},
     "references": {"kinds", "lists", "regions"},
     "lists": {"errors", "kinds"},
-    "kinds": {"regions"},
+    "kinds": {"blocks", "regions"},
+    "blocks": set(),
     "regions": set(),
     "errors": set(),
-    "core": {"errors", "regions", "settings"},
+    "core": {"blocks", "errors", "regions", "settings"},
     "storyboard": {"errors", "kinds", "presets", "settings"},
     "hosts": {"core", "errors", "settings"},
     "webui": {

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lafi.errors import LafiError
-from lafi.kinds import Choice, Integer, Number, Place, Switch, Text
+from lafi.kinds import BlockSet, Choice, Integer, Number, Place, Switch, Text
 from lafi.lists import Entries, Images, Masks, Views
 from lafi.presets import (
     LIKENESS,
@@ -50,6 +50,7 @@ def good(field: Field) -> st.SearchStrategy[Any]:
         Choice: st.sampled_from(kind.choices or ("",)),
         Text: st.text(st.characters(codec="utf-8")),
         Place: st.sampled_from(["", "0-50%", "0.2-1,0-0.5", *WORDS]),
+        BlockSet: st.sampled_from(["", "3", "19-56", "0, 7-10,18", "flux-vital"]),
         Masks: PICTURES,
         Images: PICTURES | st.lists(PICTURES, min_size=1, max_size=3).map(tuple),
         Views: st.lists(PICTURES, min_size=1, max_size=3).map(tuple),
@@ -85,6 +86,7 @@ def wrong(field: Field) -> st.SearchStrategy[Any]:
         Choice: junk | st.text().filter(lambda value: value not in kind.choices),
         Text: junk | st.integers() | st.sampled_from(["\ud800", "a\udfff"]),
         Place: junk | st.sampled_from([0.5, "lefft", "0.5", "0.5-0.2", "\ud800"]),
+        BlockSet: junk | st.sampled_from([3, "a", "5-3", "1,,2", "-1", "flux", "\ud800", "1000"]),
         Masks: NO_PICTURES | st.lists(NO_PICTURES, min_size=1, max_size=1),
         Images: NO_PICTURES | st.lists(NO_PICTURES, min_size=1, max_size=1),
         Views: NO_PICTURES | st.lists(NO_PICTURES, min_size=1, max_size=1),
@@ -178,10 +180,10 @@ def test_the_default_is_good_and_everywhere_the_same(field: Field) -> None:
 
 
 def test_the_order_of_fields_is_public() -> None:
-    assert [field.name for field in FIELDS[:20]] == [
+    assert [field.name for field in FIELDS[:22]] == [
         "enabled", "image", "depth", "cutoff", "start", "strength", "fidelity", "stream", "prompt",
         "mask", "cutout", "passes", "fit", "noise_seed", "layers", "refresh", "region",
-        "references", "anchor", "views",
+        "references", "anchor", "views", "blocks", "position",
     ]  # fmt: skip
 
 
@@ -233,6 +235,7 @@ def test_overrides_win() -> None:
 @pytest.mark.parametrize(("values", "acts"), [
     ({}, True), ({"enabled": False}, False), ({"depth": 0}, False), ({"cutoff": 0}, False),
     ({"strength": 0}, False), ({"depth": 0, "layers": "all"}, True),
+    ({"depth": 0, "blocks": "19-56"}, True),
 ], ids=str)  # fmt: skip
 def test_whether_anything_would_be_injected(values: dict[str, Any], acts: bool) -> None:
     assert parse([{"image": PICTURE, **values}]).acts is acts

@@ -25,6 +25,8 @@ class Family:
         text: (network, (B, L, D) text) -> tokens before the picture's.
         channels: (network) -> channels of the latent that it reads.
         patch: side of a token in latent cells.
+        rotary: whether keys come to the attention before rotary positions, so that a reference can
+            be put elsewhere.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Family:
     text: Callable[[Any, Tensor], int]
     channels: Callable[[Any], int]
     patch: int = 2
+    rotary: bool = False
 
     def fits(self, network: nn.Module) -> bool:
         """Whether a network is one."""
@@ -76,6 +79,7 @@ FAMILIES = (
         lambda block: (Seam(block),),
         lambda network, context: context.shape[1],
         lambda network: network.in_channels // 4,
+        rotary=True,
     ),
     Family(
         "SD3",
