@@ -54,10 +54,10 @@ class Part:
     """Some of a layer's queries, and what they see.
 
     Attributes:
-        queries: (n,) their positions; None for all.
+        queries: (n,) their positions, or a slice where they stand side by side; None for all.
     """
 
-    queries: Tensor | None
+    queries: Tensor | slice | None
     extras: Sequence[Extra]
 
 
@@ -107,7 +107,7 @@ def attend(own: Projected, heads: int, parts: Sequence[Part], upcast: bool = Fal
     out = own.q.new_empty(*own.q.shape[:2], own.v.shape[-1])
     for each in parts:
         assert each.queries is not None
-        chosen = Projected(own.q.index_select(1, each.queries), own.k, own.v)
+        chosen = Projected(own.q[:, each.queries], own.k, own.v)
         out[:, each.queries] = _attend(chosen, heads, each.extras, upcast)
     return out
 

@@ -7,10 +7,9 @@ and before rotary positions, so that they can be put anywhere.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ...errors import LafiError
@@ -172,19 +171,19 @@ class JointHook:
         groups = state.groups.of(
             [each.region for each in sight.seen], layout.tokens, layout.size, q.device
         )
-        rest = torch.cat([torch.arange(image.start), torch.arange(image.stop, asked.tokens)])
-        rest = rest.to(q.device)
-        others = Extra(k.index_select(1, rest), v.index_select(1, rest))
-        parts = [Part(rest, [others])] if len(rest) else []
+        rest = [
+            each
+            for each in (slice(0, image.start), slice(image.stop, asked.tokens))
+            if each.start < each.stop
+        ]
+        others = [Extra(k[:, each], v[:, each]) for each in rest]
+        parts = [Part(each, others) for each in rest]
         for group in groups:
-            queries = group.queries
-            if queries is None and len(rest):
-                queries = torch.arange(layout.tokens, device=q.device)
-            queries = None if queries is None else queries + image.start
             chosen = [extras[each] for each in group.sources]
-            if len(rest):
-                chosen.append(Extra(others.keys, others.values, balance(chosen, layout.tokens)))
-            parts.append(Part(queries, chosen))
+            weight = balance(chosen, layout.tokens)
+            weighed = [replace(each, weight=weight) for each in others]
+            queries = image if group.queries is None else group.queries + image.start
+            parts.append(Part(queries if rest or len(groups) > 1 else None, [*weighed, *chosen]))
         return attend(Projected(q, k[:, image], v[:, image]), asked.heads, parts, state.upcast)
 
     def _extra(self, site: Site, seen: Seen, asked: Asked, image: slice) -> Extra:
