@@ -25,6 +25,7 @@ from lafi.core.sites import Site, choose_sites, find_sites
 from lafi.core.source import Source
 
 from .flux_shape import FluxShape
+from .lumina_shape import LuminaShape
 from .parts import CHANNELS, TEXT, VECTOR
 from .sd3_shape import Sd3Shape
 
@@ -218,7 +219,7 @@ def traced(network: nn.Module) -> Iterator[dict[str, Any]]:
     blocks = {
         name: module
         for name, module in network.named_modules()
-        if name.rpartition(".")[0] in ("double_blocks", "single_blocks", "joint_blocks")
+        if name.rpartition(".")[0] in ("double_blocks", "single_blocks", "joint_blocks", "layers")
     }
     outputs: dict[str, Any] = {}
 
@@ -242,4 +243,5 @@ def stand_ins() -> dict[str, Callable[[], Case]]:
     return {
         "flux shape": lambda: Case("flux shape", fill(FluxShape()), True, reads=("y", "guidance")),
         "sd3 shape": lambda: Case("sd3 shape", fill(Sd3Shape()), False, 1000.0),
+        "lumina shape": lambda: Case("lumina shape", fill(LuminaShape()), False, reads=()),
     }

@@ -27,6 +27,7 @@ class Family:
         patch: side of a token in latent cells.
         rotary: whether keys come to the attention before rotary positions, so that a reference can
             be put elsewhere.
+        marks: what else it has, where others hold their blocks in the same way.
     """
 
     name: str
@@ -36,10 +37,12 @@ class Family:
     channels: Callable[[Any], int]
     patch: int = 2
     rotary: bool = False
+    marks: tuple[str, ...] = ()
 
     def fits(self, network: nn.Module) -> bool:
         """Whether a network is one."""
-        return all(isinstance(getattr(network, each, None), nn.ModuleList) for each in self.roots)
+        lists = (*self.roots, *self.marks)
+        return all(isinstance(getattr(network, each, None), nn.ModuleList) for each in lists)
 
     def layout(self, network: nn.Module, x: Tensor, context: Tensor | None) -> Layout:
         """Of a call with a latent (B, C, h, w) and a text (B, L, D)."""
@@ -71,6 +74,12 @@ def _sd3(block: Any) -> tuple[Seam, ...]:
     return (Seam(block, "forward", ("block_mixing",), calls=("attn", "attn2")[: 1 + dual]),)
 
 
+def _padded(network: Any, context: Tensor) -> int:
+    """Some of Lumina's kin make texts longer, up to a multiple."""
+    multiple = getattr(network, "pad_tokens_multiple", None) or 1
+    return -(-context.shape[1] // multiple) * multiple
+
+
 FAMILIES = (
     # Flux and Chroma.
     Family(
@@ -87,6 +96,15 @@ FAMILIES = (
         _sd3,
         lambda network, context: context.shape[1] + getattr(network, "register_length", 0),
         lambda network: network.in_channels,
+    ),
+    # Lumina 2 and Z-Image; their keys come with their positions.
+    Family(
+        "Lumina",
+        ("layers",),
+        lambda block: (Seam(block.attention, function="attention_function"),),
+        _padded,
+        lambda network: network.in_channels,
+        marks=("noise_refiner", "context_refiner"),
     ),
 )
 
