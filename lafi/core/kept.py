@@ -15,6 +15,7 @@ UNLIMITED = 2**62
 SERIES = "own"
 # Why recordings of a picture's own serve nobody.
 NO_MEMORY = "they did not fit into the memory for recordings"
+IN_TILES = "another extension (HyperTile) cut it into tiles"
 ADAPTIVE = "its sampler chose its own noise levels"
 
 # Row kind: whether it is a cond row, and which part of the call's work it does (see `Row`).

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ..errors import LafiError
 from .batching import Call
 from .injection import Row, Seen
-from .kept import ADAPTIVE, Kept, Kind
+from .kept import ADAPTIVE, IN_TILES, Kept, Kind
 from .levels import NoiseSchedule
 from .plan import Plan
 from .recorder import RECORDINGS
@@ -128,7 +128,11 @@ class Anchor:
         if not self.own.first or not found or not (self.shown or self._keeps):
             return None
         recording = Recording(
-            [None] * len(found), rows=found, keep_inputs=self._keeps, dtype=call.x.dtype
+            [None] * len(found),
+            rows=found,
+            keep_inputs=self._keeps,
+            dtype=call.x.dtype,
+            count=len(rows),
         )
         kinds = [self._kind(rows[number]) for number in found]
         self._recording = kinds, recording
@@ -209,7 +213,11 @@ class Anchor:
         self._count("recorded")
         self.counts.bytes = max(self.counts.bytes, sum(map(nbytes, recording.tokens)))
         self.report.hold(recording.tokens)
-        if self.own.kept is not None and self._keeps:
+        if self.own.kept is None or not self._keeps:
+            return
+        if recording.cut and not self.shown:
+            self.own.kept.refuse(IN_TILES)
+        else:
             for kind, tokens in zip(kinds, recording.tokens, strict=True):
                 self.own.kept.keep(self._index, self._timestep, kind, tokens)
 

@@ -34,9 +34,11 @@ class Recording:
         last: name of the site after which all is recorded; None to run to the end.
         keep_inputs: record what a bank needs.
         dtype: the UNet's own type.
+        count: how many rows the call has; None if that does not matter.
 
     Attributes:
         tokens: each row's, by site name.
+        cut: whether a layer was given another number of rows (tiles, as HyperTile makes them).
     """
 
     def __init__(
@@ -46,9 +48,11 @@ class Recording:
         last: str | None = None,
         keep_inputs: bool = False,
         dtype: torch.dtype = torch.float32,
+        count: int | None = None,
     ) -> None:
         self.selects, self.rows, self.last = selects, rows, last
         self.keep_inputs, self.dtype = keep_inputs, dtype
+        self.count, self.cut = count, False
         self.tokens: list[Tokens] = [{} for _ in selects]
         self._given: Tensor | None = None
 
@@ -72,6 +76,7 @@ class Recording:
         Raises:
             RecordingComplete: after the last site.
         """
+        self.cut = self.cut or (self.count is not None and given.shape[0] != self.count)
         # One tensor for both unless a hypernetwork has made them differ.
         shared = which == "values" and given is self._given
         self._given = given if which == "keys" else None

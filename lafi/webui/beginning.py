@@ -28,6 +28,8 @@ def begin(p: Any, args: Sequence[Any], called: bool = False) -> None:
         unfinished.finish()
     setattr(p, ATTRIBUTE, None)
     setattr(p, ARGUMENTS, args)
+    if not called:
+        tags.forget(p)
     run = Run(p, nesting.enclosing(p))
     try:
         # Where a tag begins the run the script is off, or another script has left it out.
@@ -35,7 +37,7 @@ def begin(p: Any, args: Sequence[Any], called: bool = False) -> None:
         asked = parse(args, overrides, tags.expected(p))
         run.cast = Cast(p, asked, run.outer is not None)
         run.settings = run.cast.settings
-        if run.settings.enabled or called:
+        if run.settings.enabled or called or run.cast.part.records is not None:
             find_host()
             run.material = run.cast.now()
     except Exception as error:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..settings import BY_NAME, LafiSettings, validate
-from . import checks, infotext
+from . import checks, infotext, series
 from .characters import tags
 from .characters.tags import Tag
-from .material import Material
+from .material import OWN, Material
 from .views import open_views
 
 log = logging.getLogger("LAFI")
@@ -30,10 +30,15 @@ class Cast:
     """
 
     def __init__(self, p: Any, settings: LafiSettings, inner: bool) -> None:
+        part = series.Part(p) if inner else series.part_of(p)
         if not settings.enabled:
+            if part.records is not None and not tags.expected(p):
+                # Nobody acts in it: it is recorded as later ones want it.
+                settings = dataclasses.replace(part.records.asked, enabled=False)
             defaults: dict[str, Any] = {name: BY_NAME[name].default for name in OF_REFERENCES}
             settings = dataclasses.replace(settings, **defaults)
         self.p, self.settings, self.inner = p, settings, inner
+        self.part = part
         # The first picture stays the others' reference, whoever is called beside it.
         self._firsts: dict[tuple, Any] = {}
         self._made: dict[tuple[Tag, ...], tuple[Material | None, dict[str, str]]] = {}
@@ -63,6 +68,8 @@ class Cast:
         if called:
             pairs = ", ".join(f"{name} {digest}" for name, digest in called.items())
             said = {infotext.CHARACTERS: pairs} | said
+        if series.USED in material.own.values():
+            said[infotext.RECORDINGS] = OWN
         return said
 
     def _now(self) -> tuple[Material | None, dict[str, str]]:
@@ -80,14 +87,15 @@ class Cast:
             more = [*settings.references, *tags.references(called)]
             settings = validate(vars(settings) | {"enabled": True, "references": more})
         if not settings.enabled:
-            return None
+            records = self.part.records is not None
+            return Material(self.p, settings, [], False, self.part) if records else None
         if not self.inner:
             checks.check(settings, self.p)
         # A picture within a picture is alone.
         anchored = settings.anchor == "batch" and not self.inner
         if not (settings.characters or anchored):
             return None
-        material = Material(self.p, settings, open_views(settings), anchored)
+        material = Material(self.p, settings, open_views(settings), anchored, self.part)
         material.firsts = self._firsts
         shows = any(each.strength for each in settings.characters)
         if settings.acts and (shows or anchored):

@@ -19,6 +19,8 @@ REFERENCE = PREFIX + "reference"
 CHARACTERS = PREFIX + "characters"
 VERSION = PREFIX + "version"
 RUN = PREFIX + "run"
+# Where what a storyboard's panel left while it was made was the reference, not its picture.
+RECORDINGS = PREFIX + "recordings"
 ERROR = PREFIX + "error"
 INNER_ERROR = PREFIX + "inner error"
 # What is written of each further reference, beside its pictures' hashes.
@@ -140,6 +142,8 @@ def paste_note(params: Mapping[str, Any]) -> str:
         picture = "those pictures" if views else "that picture"
         said.append(f"Pasted settings belong to reference {first[0]}{views}: load {picture} above.")
     said += [f"{each}: no part of the page holds it." for each in _further(params)]
+    if RECORDINGS in params:
+        said.append("It is a storyboard's panel: the page's parameters make the same one again.")
     if CHARACTERS in params:
         said.append(f"The prompt's tags called {params[CHARACTERS]}.")
     return " ".join(said) or "Pasted settings need no reference."

@@ -28,6 +28,11 @@ def replay(host: Host) -> Replay | None:
     return Replay(bank, host.identity())
 
 
+def own_bank() -> Bank:
+    """Room for what a panel leaves while it is made, as the user's settings say."""
+    return Bank(options.bank_bytes(), options.value(options.BANK_PLACE), projected=False)
+
+
 def fused() -> bool | Batching:
     """Whether the reference is a row of the picture's own batch, as the user's settings say."""
     chosen = options.value(options.BATCHING)

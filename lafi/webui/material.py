@@ -21,8 +21,9 @@ from ..core.source import Source
 from ..errors import LafiError, invalid
 from ..hosts.base import Host
 from ..settings import LafiSettings
-from . import kept
+from . import kept, series
 from .images import CELL, Crop, Fitted, Picture, fit_picture
+from .series import Part, Pass
 from .views import View, part_made
 
 log = logging.getLogger("LAFI")
@@ -43,14 +44,22 @@ class Material:
         settings: of the run.
         characters: the pictures of each.
         anchored: whether the first picture that is made is a reference of the others.
+        part: of the request in a storyboard.
 
     Attributes:
+        own: of each pass whose reference is a panel, whether what that left while it was made
+            serves, or why it does not.
         crops: what the latest size cut away of each.
         firsts: the first picture that is made, by model and size, once it is.
     """
 
     def __init__(
-        self, p: Any, settings: LafiSettings, characters: list[list[View]], anchored: bool
+        self,
+        p: Any,
+        settings: LafiSettings,
+        characters: list[list[View]],
+        anchored: bool,
+        part: Part | None = None,
     ) -> None:
         self.p, self.settings, self.characters, self.anchored = p, settings, characters, anchored
         self.crops = [Crop() for _ in self.views]
@@ -59,6 +68,13 @@ class Material:
         self._texts: dict[tuple, Conditioning] = {}
         self._told: set[tuple] = set()
         self.firsts: dict[tuple, tuple[int, Kept]] = {}
+        self.part = Part(p) if part is None else part
+        self.own: dict[str, str] = {}
+
+    @property
+    def injects(self) -> bool:
+        """Whether any picture sees a reference; else the one that is made is recorded alone."""
+        return bool(self.characters) or self.anchored
 
     @property
     def views(self) -> list[View]:
@@ -94,13 +110,37 @@ class Material:
                     outside = f"{character.where}region"
                     log.info("%s lies outside the part that is made.", outside)
                     continue
-            reference = self._reference(index, host, height, width)
+            own = None if index else self._earlier(host, height, width)
+            reference = own or self._reference(index, host, height, width)
             sources.append(Source(reference, character.strength, region, view.picture.hash))
         if self.anchored:
             sources.append(self._first_picture(host, height, width))
         if outside and not sources:
             raise invalid(outside, "lies outside the part that is made, so nothing is injected")
+        trace = self.part.records
+        if trace is not None:
+            tokens = trace.begin(self._now(host, height, width), self.settings)
+            recorded = Own(host.schedule(), kept=tokens, alone=True, both=trace.both)
+            sources.append(Source(recorded, name=OWN))
         return sources
+
+    def _now(self, host: Host, height: int, width: int) -> Pass:
+        return Pass.of(self.p, host.model_key(), (height, width))
+
+    def _earlier(self, host: Host, height: int, width: int) -> Own | None:
+        """The panel that is the reference, as it was recorded while it was made; None where that
+        does not serve: its picture is then the reference, as any other."""
+        trace, view = self.part.sees, self.views[0]
+        if trace is None:
+            return None
+        now = self._now(host, height, width)
+        found = trace.find(now, self.settings) if view.character.region is None else series.REGION
+        told = found if isinstance(found, str) else series.USED
+        self.own["hires" if now.hires else "first"] = told
+        if isinstance(found, str):
+            log.info("the reference is recorded from the panel's picture: %s.", told)
+            return None
+        return Own(host.schedule(), False, found, mask=self._mask(0, height, width))
 
     def _first_picture(self, host: Host, height: int, width: int) -> Source:
         """The first picture of all, as this batch sees it: beside itself, or as it was kept."""
@@ -119,7 +159,6 @@ class Material:
 
     def _reference(self, index: int, host: Host, height: int, width: int) -> Reference:
         settings, picture = self.settings, self.views[index].picture
-        left_out = self._unmasked and not _mask_given(self.views[index])
         fitted = self._fitted(index, width * CELL, height * CELL)
         key = self._key(host, picture, fitted)
         z0 = kept.latents.get(key, lambda: host.encode(fitted.pixels))
@@ -131,8 +170,15 @@ class Material:
             self._conditioning(index, host, z0),
             host.schedule(),
             host.prediction(),
-            None if fitted.mask is None or left_out else picture.token_mask(fitted.mask),
+            self._mask(index, height, width),
         )
+
+    def _mask(self, index: int, height: int, width: int) -> TokenMask | None:
+        """Which tokens of a picture are seen; None for all."""
+        if self._unmasked and not _mask_given(self.views[index]):
+            return None
+        mask = self._fitted(index, width * CELL, height * CELL).mask
+        return None if mask is None else self.views[index].picture.token_mask(mask)
 
     def needs_no_mask(self, error: BaseException) -> bool:
         """Whether an error may be that of a mask which nobody gave: a figure that was cut out, or
@@ -164,7 +210,7 @@ class Material:
         prompt = self.views[index].character.prompt
         height, width = z0.shape[-2:]
         # Of each picture: models for inpainting read it beside the text.
-        reader = (index, host.model_key(), height, width, _networks(self.p))
+        reader = (index, host.model_key(), height, width, series.networks(self.p))
         if reader not in self._texts:
             self._texts[reader] = host.conditioning(prompt, width * CELL, height * CELL, z0)
         return self._texts[reader]
@@ -218,11 +264,3 @@ def hide_progress() -> None:
     """Takes back what a path told that did not come to its end."""
     if (shared.state.textinfo or "").startswith(TOLD):
         shared.state.textinfo = None
-
-
-def _networks(p: Any) -> tuple:
-    """The networks that the prompt of this pass names, as the host has parsed them."""
-    hires = getattr(p, "is_hr_pass", False)
-    data = getattr(p, "hr_extra_network_data" if hires else "extra_network_data", None) or {}
-    named = {kind: [each.items for each in each_kind] for kind, each_kind in data.items()}
-    return tuple((kind, repr(named[kind])) for kind in sorted(named))

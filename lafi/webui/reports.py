@@ -67,8 +67,10 @@ def _references(material: Material) -> list[dict[str, Any]]:
             "region": astuple(view.character.region) if view.character.region else None,
             "cut": {"reference": crop.cut, "subject": crop.subject_cut},
             "figure": view.picture.figure,
+            # Of a storyboard's panel, by pass: whether what it left while it was made serves.
+            "own": {} if index else dict(material.own),
         }
-        for view, crop in zip(material.views, material.crops, strict=True)
+        for index, (view, crop) in enumerate(zip(material.views, material.crops, strict=True))
     ]
 
 

@@ -210,7 +210,8 @@ class Run:
 
     def _quieten(self, host: Host, sites: tuple[Site, ...]) -> None:
         """Once in a pass, and only while it samples: what it changes must be restored."""
-        if not self._quiet:
+        # A picture that sees nothing stays as it is.
+        if not self._quiet and self.material is not None and self.material.injects:
             self._quiet = True
             self._resources.callback(host.quieten(sites))
 
@@ -245,7 +246,7 @@ class Run:
         infotext.clear(params)
         if self.error is not None:
             params |= {infotext.ERROR: code_of(self.error), infotext.RUN: self.id}
-        elif used and self.cast is not None and self.material is not None:
+        elif used and self.cast is not None and self.material is not None and self.material.injects:
             called = self._called() or [self.cast.names()]
             params |= self.cast.describe(self.material, called) | {infotext.RUN: self.id}
 

@@ -9,45 +9,60 @@ from __future__ import annotations
 
 import copy
 import logging
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
-from modules import extra_networks, sd_samplers, sd_schedulers, shared
+from modules import infotext_utils, sd_samplers, sd_schedulers, shared
 from modules.processing import Processed, fix_seed, process_images
 
 from ..errors import LafiError, invalid
-from ..settings import LafiSettings
-from ..settings import parse as parse_lafi
 from ..storyboard.panels import Panel, parse_panels
 from ..storyboard.settings import StoryboardSettings, parse
 from . import http, storyboard_page
-from .characters import tags
-from .request import NAME
+from .request import STORYBOARD
+from .series import ATTRIBUTE, Trace
+from .storyboard_roles import Roles
 from .xyz import OVERRIDES
 
 log = logging.getLogger("LAFI")
-# How a prompt calls a character of the library.
-TAG = re.compile(r"<\s*lafi\b", re.IGNORECASE)
-# How Dynamic Prompts and others write what they choose later.
-WILDCARD = re.compile(r"[{}]|__")
-# Stands for a picture that is still to be made; a mask and views belong to one that was loaded.
-LATER = {"image": "a picture", "mask": None, "views": None}
 
 
-def run(p: Any, args: Sequence[Any]) -> Processed:
-    """Makes a storyboard; the host's request is the pattern of all panels.
+def run(p: Any, args: Sequence[Any]) -> Processed | None:
+    """Makes a storyboard; the host's request is the pattern of all panels. None where the host is
+    to go on by itself.
 
     Raises:
         LafiError: for bad input, before anything is made; over the API as the host answers it.
     """
     try:
+        if getattr(p, "txt2img_upscale", False):
+            enlarge(p)
+            return None
         board = Storyboard(p, args)
     except LafiError as error:
         raise http.answer(p, error) from error
     return board.make()
+
+
+def enlarge(p: Any) -> None:
+    """The gallery's button that enlarges a picture hands the page's own prompt over: a panel is
+    enlarged by the prompt that it was made with.
+
+    Raises:
+        LafiError: the picture is a storyboard's page.
+    """
+    text = (getattr(p.firstpass_image, "info", None) or {}).get("parameters", "")
+    said = infotext_utils.parse_generation_parameters(text, []) if text else {}
+    if said.get("Script") == STORYBOARD:
+        raise invalid("picture", "is the storyboard's page; choose one of its panels to enlarge")
+    if not text:
+        log.warning(
+            "storyboard: the picture has no parameters; it is enlarged by the page's prompt."
+        )
+        return
+    p.prompt, p.negative_prompt = said.get("Prompt", ""), said.get("Negative prompt", "")
+    p.styles = []
 
 
 @dataclass
@@ -73,7 +88,7 @@ class Storyboard:
 
     Attributes:
         p: the host's request, the pattern of all panels.
-        lafi: LAFI's settings for all panels, with a stand-in for the reference.
+        roles: who is whose reference.
         first: the request of the first panel that came to its end, as the host left it.
     """
 
@@ -81,51 +96,17 @@ class Storyboard:
         self.p = p
         self.settings: StoryboardSettings = parse(args)
         self.panels = parse_panels(self.settings.panels, _names())
-        self._args = _lafi_args(p)
-        # With a reference the settings are checked as the panels will use them.
-        self.lafi: LafiSettings = parse_lafi(self._args, LATER)
-        self._loaded = bool(parse_lafi(self._args, {"enabled": False}).characters)
-        for panel in self.panels:
-            self._check(panel)
-        # Of the API's requests without save_images.
-        self._saves = not p.do_not_save_grid
-        if self.settings.pdf and not self._saves:
+        self.roles = Roles(p, self.settings, self.panels)
+        # Of the API's requests without save_images; and the user may want no grids at all.
+        self._saves = not p.do_not_save_grid and shared.opts.grid_save
+        if self.settings.pdf and p.do_not_save_grid:
             raise invalid("pdf", "is a file, but the request saves none; set save_images")
+        if self.settings.pdf and not self._saves:
+            raise invalid("pdf", "is saved beside the page, but Settings say to save no grids")
         self.made: list[Made] = []
         self.first: Any = None
-
-    @property
-    def has_reference(self) -> bool:
-        """Whether LAFI's own accordion, or the request, is on and has a picture."""
-        return self.lafi.enabled and self._loaded
-
-    def _check(self, panel: Panel) -> None:
-        """LAFI's settings for one panel.
-
-        Raises:
-            LafiError: naming the line.
-        """
-        own = self.settings.reference == "loaded" and not TAG.search(self._prompt(panel))
-        shown = {} if own else {"enabled": True, **LATER}
-        try:
-            parse_lafi(self._args, {**shown, **panel.settings})
-            self._check_tags(panel)
-        except LafiError as error:
-            raise invalid(f"line {panel.line}", error.message.removesuffix(".")) from error
-
-    def _check_tags(self, panel: Panel) -> None:
-        """Whether the library has the characters that a panel names; what a wildcard will name is
-        not known yet.
-
-        Raises:
-            LafiError: a tag is wrong.
-        """
-        if WILDCARD.search(self._prompt(panel)):
-            return
-        prompt, networks = extra_networks.parse_prompt(self._prompt(panel))
-        negative = _join(self.p.negative_prompt, panel.negative_prompt)
-        asked = {"prompts": [prompt], "negative_prompts": [negative]}
-        tags.check(SimpleNamespace(**asked, extra_network_data=networks))
+        # The panel that is the reference, and what it has left while it was made.
+        self._shown: tuple[Made, Trace] | None = None
 
     def make(self) -> Processed:
         """The page, then all panels' pictures; those that are done where a panel fails.
@@ -171,53 +152,39 @@ class Storyboard:
 
     def _make(self, panel: Panel, number: int) -> Made:
         p = self._request(panel, number)
-        result = process_images(p)
+        part, left = self.roles.part(p, number, self._shown[1] if self._shown else None)
+        setattr(p, ATTRIBUTE, part)
+        try:
+            result = process_images(p)
+        finally:
+            setattr(p, ATTRIBUTE, None)
         first = result.index_of_first_image
         pictures, infotexts = result.images[first:], result.infotexts[first:]
         # Masks and the like, which a host adds, have no text of their own.
         texts = [*infotexts, *[""] * len(pictures)][: len(pictures)]
         stopped = shared.state.interrupted or shared.state.skipped
-        complete = bool(pictures) and not stopped
-        if complete and self.first is None:
+        made = Made(panel, result, pictures, texts, bool(pictures) and not stopped)
+        if made.complete and self.first is None:
             self.first = p
-        return Made(panel, result, pictures, texts, complete)
+        if made.complete and left is not None:
+            self._shown = made, left
+        return made
 
     def _request(self, panel: Panel, number: int) -> Any:
         """The host's request for one panel."""
         p = copy.copy(self.p)
         for shared_dict in ("extra_generation_params", "override_settings"):
             setattr(p, shared_dict, dict(getattr(p, shared_dict)))
-        p.prompt = self._prompt(panel)
-        p.negative_prompt = _join(p.negative_prompt, panel.negative_prompt)
-        # Prompts of their own for the hires pass; without one the host takes the panel's.
-        if getattr(p, "hr_prompt", ""):
-            p.hr_prompt = _join(p.hr_prompt, panel.prompt, self.settings.ending)
-        if getattr(p, "hr_negative_prompt", ""):
-            p.hr_negative_prompt = _join(p.hr_negative_prompt, panel.negative_prompt)
         if self.settings.seeds == "counted":
             # As the host counts within a batch.
             counted = "subseed" if p.subseed_strength else "seed"
             setattr(p, counted, getattr(p, counted) + number * p.batch_size)
-        for name, value in panel.request.items():
+        for name, value in (self.roles.prompts(panel) | panel.request).items():
             setattr(p, name, value)
+        shown = self._shown[0].pictures[0] if self._shown else None
         given = getattr(p, OVERRIDES, None) or {}
-        setattr(p, OVERRIDES, {**given, **self._reference(p.prompt), **panel.settings})
+        setattr(p, OVERRIDES, {**given, **self.roles.overrides(number, shown)})
         return p
-
-    def _prompt(self, panel: Panel) -> str:
-        return _join(self.p.prompt, panel.prompt, self.settings.ending)
-
-    def _reference(self, prompt: str) -> dict[str, Any]:
-        """LAFI's fields that decide whom a panel is to show."""
-        if self.settings.reference == "loaded" or TAG.search(prompt):
-            return {}
-        done = self.complete
-        if not done:
-            acts = self.has_reference or self.lafi.anchor != "off"
-            return {} if acts else {"enabled": False}
-        shown = done[0 if self.settings.reference == "first" else -1]
-        # The mask and the views belong to the picture that was loaded.
-        return {"enabled": True, "image": shown.pictures[0], "mask": None, "views": None}
 
     @property
     def complete(self) -> list[Made]:
@@ -229,37 +196,34 @@ class Storyboard:
         images = [picture for each in self.made for picture in each.pictures]
         infotexts = [text for each in self.made for text in each.infotexts]
         log.info("storyboard: %d of %d panels made.", len(self.complete), len(self.panels))
-        if self.complete:
-            page, text = storyboard_page.make(self, self._saves)
-            images.insert(0, page)
-            infotexts.insert(0, text)
+        drawn = storyboard_page.make(self, self._saves) if self.complete else None
+        if drawn is not None:
+            images.insert(0, drawn[0])
+            infotexts.insert(0, drawn[1])
         return Processed(
             p,
             images,
             p.seed,
             infotexts[0] if infotexts else "",
             subseed=p.subseed,
-            all_prompts=self._each("prompt"),
-            all_negative_prompts=self._each("negative_prompt"),
-            all_seeds=self._each("seed"),
-            all_subseeds=self._each("subseed"),
-            index_of_first_image=1 if self.complete else 0,
+            all_prompts=self._each("prompt", drawn),
+            all_negative_prompts=self._each("negative_prompt", drawn),
+            all_seeds=self._each("seed", drawn),
+            all_subseeds=self._each("subseed", drawn),
+            index_of_first_image=1 if drawn else 0,
             infotexts=infotexts or None,
         )
 
-    def _each(self, name: str) -> list[Any] | None:
-        """One of the host's lists, such as all seeds, for the page and all pictures."""
+    def _each(self, name: str, page: Any) -> list[Any] | None:
+        """One of the host's lists, such as all seeds, for the page, if there is one, and all
+        pictures."""
         found = [
             listed[min(n, len(listed) - 1)]
             for each in self.made
             for listed in [getattr(each.result, f"all_{name}s")]
             for n in range(len(each.pictures))
         ]
-        return ([getattr(self.p, name)] if self.complete else []) + found or None
-
-
-def _join(*parts: str) -> str:
-    return " ".join(part.strip() for part in parts if part.strip())
+        return ([getattr(self.p, name)] if page else []) + found or None
 
 
 def _names() -> dict[str, dict[str, str]]:
@@ -270,19 +234,3 @@ def _names() -> dict[str, dict[str, str]]:
         for name in (each.name, each.label)
     }
     return {"sampler_name": dict(sd_samplers.samplers_map), "scheduler": schedulers}
-
-
-def _lafi_args(p: Any) -> Sequence[Any]:
-    """LAFI's own arguments in the host's request.
-
-    Raises:
-        LafiError: LAFI's script does not run in it, so no panel could have a reference.
-    """
-    for script in p.scripts.alwayson_scripts:
-        if script.title().lower() == NAME:
-            return p.script_args[script.args_from : script.args_to]
-    raise LafiError(
-        "unsupported_host",
-        "this WebUI does not run LAFI's own script beside the storyboard.",
-        "Switch LAFI on in Settings > Extensions.",
-    )

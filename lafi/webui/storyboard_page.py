@@ -42,12 +42,33 @@ OWN = (
 )
 
 
-def make(board: Storyboard, saves: bool) -> tuple[Image.Image, str]:
-    """The page of the panels that are complete, and its infotext.
+def make(board: Storyboard, saves: bool) -> tuple[Image.Image, str] | None:
+    """The page of the panels that are complete, and its infotext; None where nothing could be
+    drawn. What goes wrong takes nobody's panels away: it is said below the pictures and in the log.
 
     Args:
         saves: whether to write it to the disk, too.
     """
+    try:
+        page, text = _draw(board)
+    except Exception as error:
+        _tell(board, "the page could not be drawn", error)
+        return None
+    if saves:
+        try:
+            _save(board, page, text)
+        except Exception as error:
+            _tell(board, "the page could not be saved", error)
+    return page, text
+
+
+def _tell(board: Storyboard, what: str, error: Exception) -> None:
+    said = f"LAFI storyboard: {what}: {type(error).__name__}: {error}"
+    log.error(said, exc_info=error)
+    board.p.comment(said)
+
+
+def _draw(board: Storyboard) -> tuple[Image.Image, str]:
     settings, done = board.settings, board.complete
     layout = Layout(
         *(settings.columns, settings.gutter, settings.margin, settings.border),
@@ -59,8 +80,6 @@ def make(board: Storyboard, saves: bool) -> tuple[Image.Image, str]:
     text = _infotext(board)
     if shared.opts.enable_pnginfo:
         page.info["parameters"] = text
-    if saves:
-        _save(board, page, text)
     return page, text
 
 
@@ -105,7 +124,8 @@ def _infotext(board: Storyboard) -> str:
             setattr(p, name, getattr(board.p, name))
     params = infotext.without(p.extra_generation_params)
     if any(infotext.VERSION in each.result.extra_generation_params for each in board.complete):
-        own = infotext.describe(board.lafi, [[""] for _ in board.lafi.characters])
+        lafi = board.roles.lafi
+        own = infotext.describe(lafi, [[""] for _ in lafi.characters])
         params |= {key: text for key, text in own.items() if not key.startswith(infotext.REFERENCE)}
         params |= _references(board)
     p.extra_generation_params = params | {SCRIPT: STORYBOARD} | describe(board.settings)
@@ -116,7 +136,7 @@ def _infotext(board: Storyboard) -> str:
 
 def _references(board: Storyboard) -> dict[str, str]:
     """What is said of references that were loaded; one that is a panel nobody has to load."""
-    said = board.first.extra_generation_params if board.has_reference else {}
+    said = board.first.extra_generation_params if board.roles.has_reference else {}
     return {key: text for key, text in said.items() if key.startswith(infotext.REFERENCE)}
 
 

@@ -53,8 +53,8 @@ class Stage:
         return list(self.host.kept.reports._recent)
 
     def shown(self) -> list[str]:
-        """The hash of each run's reference."""
-        return [each["references"][0]["hash"] for each in self.reports()]
+        """The hash of each run's reference; a panel that is recorded alone has none."""
+        return [each["references"][0]["hash"] for each in self.reports() if each["references"]]
 
     def forget(self) -> None:
         """No run has been reported so far."""

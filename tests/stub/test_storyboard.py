@@ -13,7 +13,7 @@ from PIL import Image
 
 from lafi.errors import LafiError
 from lafi.storyboard.settings import arguments, parse
-from lafi.webui import storyboard
+from lafi.webui import storyboard, storyboard_roles
 
 from .host import WebUI, reference
 from .others import Sampling
@@ -101,7 +101,8 @@ def test_img2img_has_it_too(stage: Stage) -> None:
     fields = {"kind": StableDiffusionProcessingImg2Img, "init_images": [reference()]}
     done = stage.make({"panels": THREE}, **fields)
     assert len(done.images) == 4
-    assert [each["error"] for each in stage.reports()] == [None, None]
+    assert [each["error"] for each in stage.reports()] == [None, None, None]
+    assert stage.reports()[2]["references"][0]["own"] == {"first": "used"}
 
 
 # ---- references ----------------------------------------------------------------------------------
@@ -111,25 +112,36 @@ def test_the_first_panel_is_the_reference_of_the_rest(stage: Stage) -> None:
     done = stage.make({"panels": THREE}, {"enabled": False, "depth": 60})
     first, second, third = done.images[1:]
     assert same(first, stage.alone(prompt="a boy running", seed=7))
-    assert len(stage.reports()) == 2
-    for n, (word, made) in enumerate((("sitting", second), ("reading", third)), 8):
-        by_hand = stage.alone({"image": first, "depth": 60}, prompt=f"a boy {word}", seed=n)
-        assert same(made, by_hand)
+    assert not same(second, stage.alone(prompt="a boy sitting", seed=8))
+    leader, *later = stage.reports()[:3]
+    assert leader["references"] == []
+    assert [each["references"][0]["own"] for each in later] == [{"first": "used"}] * 2
+    assert len({each["references"][0]["hash"] for each in later}) == 1
+    assert [each["settings"].get("depth") for each in later] == [60, 60]
+    assert "LAFI version" not in done.infotexts[1]
+    for text in done.infotexts[2:]:
+        assert text["LAFI recordings"] == "own"
+    assert same(third, stage.make({"panels": THREE}, {"enabled": False, "depth": 60}).images[3])
 
 
-def test_the_bank_replays_from_the_third_panel_on(stage: Stage) -> None:
-    """The second one records the first; recordings of the first panel itself are still to come."""
+def test_the_first_panel_is_recorded_while_it_is_made_and_replayed(stage: Stage) -> None:
     stage.make({"panels": THREE + "\nsleeping"})
     counted = [each["passes"][0] for each in stage.reports()]
-    assert [bool(each["recorded"]) for each in counted] == [True, False, False]
-    assert [bool(each["replayed"]) for each in counted] == [False, True, True]
+    assert [bool(each["recorded"]) for each in counted] == [True, False, False, False]
+    assert [bool(each["replayed"]) for each in counted] == [False, True, True, True]
+    assert counted[0]["injected"] == 0
+    assert len(stage.host.kept.bank) == 0
 
 
 def test_the_last_panel_can_be_the_next_ones_reference(stage: Stage) -> None:
     done = stage.make({"panels": THREE, "reference": "last"})
-    by_hand = stage.alone({"image": done.images[2]}, prompt="a boy reading", seed=9)
-    assert same(done.images[3], by_hand)
     assert len(set(stage.shown())) == 2
+    counted = [each["passes"][0] for each in stage.reports()]
+    # The last one is nobody's reference.
+    assert [bool(each["recorded"]) for each in counted] == [True, True, False]
+    assert [bool(each["replayed"]) for each in counted] == [False, True, True]
+    two = stage.make({"panels": "running\nsitting"})
+    assert same(done.images[2], two.images[2])
 
 
 def test_a_loaded_reference_serves_all_or_the_first_panel(stage: Stage) -> None:
@@ -141,9 +153,11 @@ def test_a_loaded_reference_serves_all_or_the_first_panel(stage: Stage) -> None:
     stage.make({"panels": THREE, "reference": "first"}, loaded)
     first, second, third = stage.shown()
     assert first != second == third
+    assert stage.reports()[1]["references"][0]["own"] == {"first": "used"}
 
 
 def test_the_loaded_references_mask_is_not_the_panels(stage: Stage) -> None:
+    shared.opts.set("lafi_replay", False)  # so that the panel's picture is the reference
     mask = Image.new("L", (128, 128), 0)
     mask.paste(255, (40, 16, 88, 120))
     done = stage.make({"panels": "a\nb"}, {"image": reference(), "mask": mask})
@@ -162,14 +176,15 @@ def test_a_prompt_that_names_a_character_keeps_it(
     stage: Stage, monkeypatch, tag: str, place: str
 ) -> None:
     """What the tag does is the library's part; here the panel gets no other reference."""
-    monkeypatch.setattr(storyboard.tags, "check", lambda p: True)
+    monkeypatch.setattr(storyboard_roles.tags, "check", lambda p: True)
     words = {"beginning": "a boy", "line": "running", "ending": "at night"}
     words[place] += f" {tag}"
     story = {"panels": f"standing\n{words['line']} --depth 40\nsitting", "ending": words["ending"]}
     p = stage.host.processing(prompt=words["beginning"])
     board = storyboard.Storyboard(p, arguments(parse([story])))
     result = Processed(p, [reference()], infotexts=[""])
-    board.made.append(storyboard.Made(board.panels[0], result, result.images, [""], True))
+    made = storyboard.Made(board.panels[0], result, result.images, [""], True)
+    board._shown = made, None
     panels = [board._request(panel, n) for n, panel in enumerate(board.panels)]
     assert panels[1].lafi_overrides == {"depth": 40}
     if place == "line":
@@ -177,9 +192,26 @@ def test_a_prompt_that_names_a_character_keeps_it(
 
 
 def test_lafis_settings_may_differ_by_line(stage: Stage) -> None:
-    stage.make({"panels": "a\nb --depth 40\nc --enabled false\nd"}, {"enabled": False, "start": 5})
-    assert [each["settings"].get("depth") for each in stage.reports()] == [40, None]
-    assert [each["settings"]["start"] for each in stage.reports()] == [5, 5]
+    panels = "a\nb --depth 40\nc --enabled false\nd --likeness 50"
+    stage.make({"panels": panels}, {"enabled": False, "start": 5})
+    _, second, fourth = stage.reports()
+    assert [each["settings"].get("depth") for each in (second, fourth)] == [40, None]
+    assert [each["settings"]["start"] for each in (second, fourth)] == [5, 5]
+    assert all(each["passes"][0]["replayed"] for each in (second, fourth))
+
+
+@pytest.mark.parametrize("choice", ["first", "last"])
+def test_a_panel_with_lafi_off_is_no_reference(stage: Stage, choice: str) -> None:
+    panels = ["nobody --enabled false", "running", "sitting"]
+    if choice == "last":
+        panels = [panels[1], panels[0], panels[2]]
+    stage.make({"panels": "\n".join(panels), "reference": choice, "seeds": "fixed"})
+    leader, follower = stage.reports()
+    assert leader["references"] == []
+    stage.forget()
+    alone = stage.make({"panels": "running\nsitting", "seeds": "fixed"})
+    assert stage.reports()[1]["references"] == follower["references"]
+    assert alone.images[2]
 
 
 # ---- progress and stops --------------------------------------------------------------------------
@@ -217,7 +249,7 @@ def test_a_skipped_panel_is_left_out_and_the_others_go_on(stage: Stage) -> None:
     done = stage.make({"panels": THREE})
     assert len(watch.seen) == 3
     # The first that came to its end is the reference.
-    assert len(stage.reports()) == 1
+    assert [len(each["references"]) for each in stage.reports()] == [0, 0, 1]
     two = stage.make({"panels": "sitting --seed 8\nreading --seed 9"})
     assert same(done.images[0], two.images[0])
 

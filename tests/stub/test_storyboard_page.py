@@ -51,7 +51,7 @@ def test_a_page_of_plain_panels_says_nothing_of_lafis_settings(stage: Stage) -> 
 
 
 def test_the_pages_text_is_the_requests_not_the_first_panels(stage: Stage) -> None:
-    panels = "a --seed 99 --size 128x64 --depth 10 --steps 2\nb --depth 20"
+    panels = "a --seed 99 --size 128x64 --steps 2\nb --depth 20"
     text = stage.make({"panels": panels}).infotexts[0]
     for part in ("Steps: 3", "Seed: 7", "Size: 64x64", "LAFI depth: 100"):
         assert part in text

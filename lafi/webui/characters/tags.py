@@ -70,6 +70,14 @@ def parse(items: Sequence[str]) -> Tag:
     return Tag(text, **values)
 
 
+def forget(p: Any) -> None:
+    """What the host has read of an earlier run of the same request: it reads the prompts anew
+    before each batch, but those of the hires pass only if there is one."""
+    for data in ("extra_network_data", "hr_extra_network_data"):
+        if getattr(p, data, None) is not None:
+            setattr(p, data, None)
+
+
 def called(p: Any) -> tuple[Tag, ...]:
     """What the pass of this moment calls.
 

@@ -13,6 +13,7 @@ HOST_OPTIONS = {
     "infotext_skip_pasting": [],
     "samples_format": "png",
     "enable_pnginfo": True,
+    "grid_save": True,
     "grid_extended_filename": False,
 }
 
