@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
+from lafi.core.kept import Kept
 from lafi.core.levels import NoiseSchedule
 from lafi.core.mask import TokenMask
 from lafi.core.own import Own
@@ -48,6 +49,8 @@ class Scheme:
         strength: weight on the reference's keys.
         regions: of each reference where it acts; one is everywhere.
         anchor: the batch's first picture instead of a reference.
+        panels: pictures one after the other, as in a storyboard; relative to as many plain ones.
+        own: the first of them is the reference of the others, recorded while it is made.
         peer: restates another method instead.
     """
 
@@ -59,12 +62,15 @@ class Scheme:
     strength: float = 1.0
     regions: tuple[Region | None, ...] = (None,)
     anchor: bool = False
+    panels: int = 1
+    own: bool = False
     peer: bool = False
 
 
 # As LAFI's settings are by default, but for the mask: there the figure is cut out where it can be.
 DEFAULT = {"stream": "inversion", "refresh": 0, "fidelity": 1}
 
+SIX = 6
 HALVES = (Region(0, 0.5), Region(0.5, 1))
 
 SCHEMES = (
@@ -80,6 +86,8 @@ SCHEMES = (
     ),
     Scheme("default, batch anchor", DEFAULT, strength=2, anchor=True),
     Scheme("batch anchor, fidelity 0", anchor=True),
+    Scheme("six panels, one character", DEFAULT, bank="empty", strength=2, panels=SIX),
+    Scheme("six panels, the first as reference", DEFAULT, strength=2, panels=SIX, own=True),
     Scheme("inversion, exact, first picture", {"stream": "inversion"}),
     Scheme("noise, exact, first picture"),
     Scheme("noise, exact, one batch", {"fused": True}),
@@ -154,17 +162,19 @@ class Bench:
                 else:
                     self.call(self.x, timestep)
             return report
-        with self._session(scheme, report) as session:
-            for index, timestep in enumerate(levels):
-                sigma = SCHEDULE.sigma(timestep)
-                session.begin(index, evaluations, sigma, cond_rows_first)
-                self.call(self.x, timestep)
-        return report
-
-    def _session(self, scheme: Scheme, report: PassReport) -> Session:
-        sites = choose_sites(self.sites, 100, scheme.layers)
         if scheme.bank == "empty":
             self.bank.clear()
+        kept = Kept()
+        for panel in range(scheme.panels):
+            with self._session(scheme, report, kept, panel) as session:
+                for index, timestep in enumerate(levels):
+                    sigma = SCHEDULE.sigma(timestep)
+                    session.begin(index, evaluations, sigma, cond_rows_first)
+                    self.call(self.x, timestep)
+        return report
+
+    def _session(self, scheme: Scheme, report: PassReport, kept: Kept, panel: int) -> Session:
+        sites = choose_sites(self.sites, 100, scheme.layers)
         replay = None if scheme.bank == "none" else Replay(self.bank, lambda: scheme.name)
         sources = [
             Source(reference, scheme.strength, region)
@@ -175,6 +185,9 @@ class Bench:
         ]
         if scheme.anchor:
             sources = [Source(Own(SCHEDULE), scheme.strength)]
+        elif scheme.own:
+            first = panel == 0
+            sources = [Source(Own(SCHEDULE, first, kept, alone=first), scheme.strength)]
         plan = Plan(sites, **(scheme.plan or {}))
         return Session(self.unet, sources, plan, unhooked_forward, report, replay)
 
@@ -194,7 +207,8 @@ def count(shape: Shape, batch: int, evaluations: int) -> dict[str, float]:
         with FlopCounterMode(display=False) as counter:
             bench.run(scheme, evaluations)
         totals[scheme.name] = counter.get_total_flops()
-    return {name: total / totals["plain"] for name, total in totals.items()}
+    panels = {each.name: each.panels for each in SCHEMES}
+    return {name: total / panels[name] / totals["plain"] for name, total in totals.items()}
 
 
 @dataclass
@@ -240,7 +254,7 @@ def measure(bench: Bench, evaluations: int, repeats: int) -> Timing:
             spent = clock() - begun
             if round_ == 0:  # warm-up; fills the bank as well
                 continue
-            timing.seconds.setdefault(scheme.name, []).append(spent)
+            timing.seconds.setdefault(scheme.name, []).append(spent / scheme.panels)
             timing.reference_bytes[scheme.name] = report.reference_bytes
             timing.peak_bytes[scheme.name] = (
                 torch.cuda.max_memory_allocated() if bench.device == "cuda" else report.peak_bytes

@@ -15,8 +15,9 @@ from .batching import Call
 from .injection import Row, Seen
 from .kept import ADAPTIVE, IN_TILES, Kept, Kind
 from .levels import NoiseSchedule
+from .mask import FigureMask
 from .plan import Plan
-from .recorder import RECORDINGS
+from .recorder import RECORDINGS, mutes
 from .recording import Recording, Select
 from .report import PassReport, ReferenceReport
 from .tokens import Tokens, nbytes
@@ -61,7 +62,7 @@ class Anchor:
         self.report, self.counts = report, ReferenceReport(name)
         report.references.append(self.counts)
         # The evaluation; in later batches those whose tokens cond and uncond rows see.
-        self._index, self._timestep = 0, 0.0
+        self._index, self._timestep, self._muted = 0, 0.0, False
         self._seen: dict[bool, int | None] = {}
         self._keeps = False
         self._waited = 0  # evaluations since the latest that is kept
@@ -80,13 +81,14 @@ class Anchor:
         """Whether there is anything to do."""
         return self.shown or self.own.kept is None or not self.own.kept.lacks
 
-    def begin(self, index: int, total: int, sigma: float, adaptive: bool) -> None:
-        """Takes an evaluation and its noise level.
+    def begin(self, index: int, position: int, total: int, sigma: float, adaptive: bool) -> None:
+        """Takes an evaluation and its noise level; see `Recorder.begin`.
 
         Raises:
             LafiError: `anchor_adaptive`, where later batches could not find it again.
         """
         own, kept = self.own, self.own.kept
+        self._muted = mutes(own.mask, self.plan.window, position, total)
         if adaptive and own.first and kept is not None:
             if self.shown:
                 raise LafiError(
@@ -159,7 +161,7 @@ class Anchor:
                 "is known for them.",
                 "Use prompts of one length or without AND, or switch the batch's reference off.",
             )
-        return Seen(tokens, self.strength)
+        return Seen(tokens, self.strength, muted=self._muted)
 
     def _kind(self, row: Row) -> Kind:
         # Tiles may be counted anew in each call.
@@ -194,9 +196,14 @@ class Anchor:
         select = self.own.mask
         if select is None:
             return tokens
-        for each in tokens.values():
+        masked = {}
+        for site, each in tokens.items():
             each.receive()
-        return {site: each.mapped(select) for site, each in tokens.items()}
+            masked[site] = each.mapped(select)
+            if isinstance(select, FigureMask):
+                count = next(each.tensors()).shape[1]
+                masked[site].background = select.background(count)
+        return masked
 
     def finish(self, done: bool) -> None:
         """After a call: counts and keeps what the first picture has left.

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from .refresh import Nodes, Refresh
 from .replay.key import Key, Replay
 from .report import PassReport, ReferenceReport
 from .runner import ReferenceRunner
+from .schedule import Window
 from .tokens import Tokens, nbytes
 
 # So many recordings serve a whole run without a loss that could be measured (docs/evidence.md).
@@ -24,6 +26,12 @@ RECORDINGS = 4
 # Share of the window after which nothing of a figure's background comes through; the last
 # evaluation is always such a one.
 BACKGROUND_SHARE = 0.7
+
+
+def mutes(mask: Any, window: Window, position: int, total: int) -> bool:
+    """Whether nothing of a figure's background comes through in an evaluation."""
+    over = window.passed(position, total) >= BACKGROUND_SHARE or window.last(position, total)
+    return over and isinstance(mask, FigureMask)
 
 
 class Recorder:
@@ -74,8 +82,7 @@ class Recorder:
             self._begun = True
             self.refresh = self._plan_levels(position, sigma, total, adaptive)
         window = self.plan.window
-        over = window.passed(position, total) >= BACKGROUND_SHARE or window.last(position, total)
-        self.muted = over and isinstance(self.runner.reference.mask, FigureMask)
+        self.muted = mutes(self.runner.reference.mask, window, position, total)
         every = getattr(self.refresh, "every", 1)
         served = window.count(total, position, position + every)
         # A stream with a path of its own has no other level than the evaluation's.

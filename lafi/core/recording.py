@@ -76,7 +76,7 @@ class Recording:
         Raises:
             RecordingComplete: after the last site.
         """
-        self.cut = self.cut or (self.count is not None and given.shape[0] != self.count)
+        self.cut = self.cut or (self.count is not None and output.shape[0] != self.count)
         # One tensor for both unless a hypernetwork has made them differ.
         shared = which == "values" and given is self._given
         self._given = given if which == "keys" else None

@@ -105,7 +105,7 @@ class Session:
         if not noise:
             self._references.begin(index, position, sigma, total, adaptive, self._expected)
             for each in self._anchors:
-                each.begin(index, total, sigma, adaptive)
+                each.begin(index, position, total, sigma, adaptive)
         works = self._references.sources or any(each.works for each in self._anchors)
         if works and window.contains(position, total) and not noise:
             self._install()

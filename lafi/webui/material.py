@@ -12,6 +12,7 @@ from modules.sd_samplers_common import InterruptedException
 from torch import Tensor
 
 from ..core.kept import Kept
+from ..core.mask import TokenMask
 from ..core.own import Own
 from ..core.plan import Plan
 from ..core.reference import Conditioning, Reference

@@ -97,6 +97,8 @@ class Trace:
         deeper = wanted.layers == "all" or wanted.depth > made.depth
         if deeper and made.layers != "all":
             return "it was recorded in fewer layers"
+        if wanted.blocks != made.blocks:
+            return "it was recorded in other blocks"
         if wanted.start < made.start or wanted.cutoff > made.cutoff:
             return "it was recorded in a shorter window"
         if wanted.fidelity < 1 and made.fidelity == 1 and not self.both:

@@ -26,6 +26,7 @@ from .storyboard_roles import Roles
 from .xyz import OVERRIDES
 
 log = logging.getLogger("LAFI")
+HIRES_NEGATIVE = "Hires negative prompt"
 
 
 def run(p: Any, args: Sequence[Any]) -> Processed | None:
@@ -62,7 +63,10 @@ def enlarge(p: Any) -> None:
         )
         return
     p.prompt, p.negative_prompt = said.get("Prompt", ""), said.get("Negative prompt", "")
-    p.styles = []
+    p.hr_prompt, p.hr_negative_prompt = said.get("Hires prompt", ""), said.get(HIRES_NEGATIVE, "")
+    if getattr(shared.opts, "infotext_styles", "") != "Discard":
+        # The host finds styles in a text, and leaves their words out of the prompt then.
+        p.styles = said.get("Styles array", [])
 
 
 @dataclass

@@ -83,12 +83,13 @@ def test_every_panel_is_a_picture_of_its_own_prompt(webui, six) -> None:
     assert plain.picture == six.panels[0]
 
 
-def test_the_first_panel_is_recorded_once_and_replayed(webui, six) -> None:
-    passes = [report(webui, text)["passes"][0] for text in six.infotexts[1:]]
-    assert passes[0]["recorded"] > 0
-    assert [each["recorded"] for each in passes[1:]] == [0] * 4
-    assert all(each["replayed"] for each in passes[1:])
+def test_what_the_first_panel_left_is_replayed_from_the_second_on(webui, six) -> None:
+    reports = [report(webui, text) for text in six.infotexts[1:]]
+    passes = [each["passes"][0] for each in reports]
+    assert [each["recorded"] for each in passes] == [0] * 5
+    assert all(each["replayed"] and each["injected"] for each in passes)
     assert len(shown(webui, six.infotexts[1:])) == 1
+    assert [each["references"][0]["own"] for each in reports] == [{"first": "used"}] * 5
 
 
 def test_the_same_again_gives_the_same_pixels(webui, six) -> None:
@@ -98,13 +99,27 @@ def test_the_same_again_gives_the_same_pixels(webui, six) -> None:
     assert again.page == six.page
 
 
-def test_a_panel_alone_can_be_made_again(webui, six) -> None:
-    """From its own parameters, with the first panel as the reference."""
+def test_a_panel_of_another_size_sees_the_first_ones_picture(webui, six) -> None:
+    """What that left is of its own size."""
+    size = {"width": webui.size + 64, "height": webui.size}
+    line = f"running --size {size['width']}x{size['height']}"
+    made = tell(webui, {"panels": f"walking\n{line}"})
+    told = report(webui, made.infotexts[1])
+    assert told["references"][0]["own"] == {"first": "it was made with another size"}
     buffer = io.BytesIO()
     Image.fromarray(six.panels[0].pixels).save(buffer, "PNG")
     image = base64.b64encode(buffer.getvalue()).decode()
-    payload = {"prompt": "a knight running", "seed": six.seeds[1]}
-    assert webui.generate({"image": image}, **payload).picture == six.panels[1]
+    payload = {"prompt": "a knight running", "seed": six.seeds[1], **size}
+    assert webui.generate({"image": image}, **payload).picture == made.panels[1]
+
+
+def test_each_panel_may_be_the_next_ones_reference(webui, six) -> None:
+    made = tell(webui, {"panels": SIX, "reference": "last"})
+    assert made.panels[:2] == six.panels[:2]
+    assert made.panels[2] != six.panels[2]
+    assert len(shown(webui, made.infotexts[1:])) == 5
+    passes = [report(webui, text)["passes"][0] for text in made.infotexts[1:]]
+    assert all(each["replayed"] for each in passes)
 
 
 def test_options_of_a_line(webui) -> None:
@@ -155,6 +170,8 @@ def test_progress_is_over_the_whole_and_an_interrupt_keeps_what_is_done(webui, s
         ({"panels": "a", "colums": 2}, ["colums"]),
         ({"panels": "a", "pdf": True}, ["pdf"]),
         ({"panels": "a", "reference": "loaded", "border": -1}, ["border"]),
+        ({"panels": "a\nb --strength 1", "reference": "loaded"}, ["line 2"]),
+        ({"panels": "a --depth 40\nb"}, ["line 1"]),
     ],
 )
 def test_wrong_input_is_named_and_nothing_is_made(webui, story, named) -> None:

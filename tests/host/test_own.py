@@ -10,10 +10,11 @@ from torch import Tensor
 
 from lab.host.embedded import cond_rows_first
 from lafi.core.kept import ADAPTIVE, NO_MEMORY, Kept
-from lafi.core.mask import TokenMask
+from lafi.core.mask import FigureMask, TokenMask
 from lafi.core.own import Own
 from lafi.core.replay.bank import Bank
 from lafi.core.report import PassReport
+from lafi.core.schedule import Window
 from lafi.core.source import Source
 
 from .harness import SCHEDULE, SIDE, TOLERANCE, Case, Probe
@@ -86,6 +87,22 @@ def test_a_mask_chooses_from_what_is_kept(sd1: Case) -> None:
                 site.module, x[row : row + 1], x[row : row + 1], select(first[own : own + 1]), 2
             )
         torch.testing.assert_close(answer[row : row + 1], expected, **TOLERANCE)
+
+
+def test_the_background_of_a_figure_is_muted_at_the_end(sd1: Case) -> None:
+    """As that of any reference (`FigureMask`)."""
+    cells = torch.zeros(SIDE, SIDE)
+    cells[4:12, 4:12] = 1
+    kept = Kept()
+    run(sd1, [recorded(kept)], 0, refresh=1)
+    window = {"window": Window(0, 40), "refresh": 1}  # of 10 evaluations the first four
+    figure, _ = run(sd1, [of(kept, mask=FigureMask(cells))], 1, **window)
+    whole, _ = run(sd1, [of(kept)], 1, **window)
+    strict, _ = run(sd1, [of(kept, mask=TokenMask(cells))], 1, **window)
+    for a, b in zip(figure[:3], whole[:3], strict=True):
+        torch.testing.assert_close(a, b, **TOLERANCE)
+    assert not torch.allclose(figure[3], whole[3], **TOLERANCE)
+    assert not torch.allclose(figure[3], strict[3], **TOLERANCE)
 
 
 def test_uncond_rows_are_kept_for_those_who_want_them(sd1: Case) -> None:

@@ -33,10 +33,20 @@ def test_a_panel_is_enlarged_by_its_own_prompt(stage: Stage) -> None:
     picture = reference()
     picture.info["parameters"] = "a boy running\nNegative prompt: blurry\nSteps: 3, Seed: 7"
     watch = Watching(stage)
-    p, run = enlarging(stage, picture)
+    p, run = enlarging(stage, picture, hr_prompt="of the page")
     assert run() is None
     assert watch.seen == []
     assert (p.prompt, p.negative_prompt, p.styles) == ("a boy running", "blurry", [])
+    assert p.hr_prompt == ""
+
+
+def test_styles_that_the_host_leaves_in_the_prompt_stay_chosen(stage: Stage) -> None:
+    picture = reference()
+    picture.info["parameters"] = "a boy running\nSteps: 3, Seed: 7"
+    shared.opts.infotext_styles = "Discard"
+    p, run = enlarging(stage, picture)
+    assert run() is None
+    assert p.styles == ["comic"]
 
 
 def test_a_picture_without_parameters_is_enlarged_as_the_host_would(

@@ -129,7 +129,7 @@ def test_the_figure_is_cut_out_of_what_it_left(stage: Stage) -> None:
         pp.image = figure
 
     stage.host.runner.alwayson_scripts[-1].postprocess_image = lambda p, pp, *args: swap(pp)
-    stage.make({"panels": TWO})
+    stage.make({"panels": TWO}, {"enabled": False, "cutout": "strict"})
     assert stage.reports()[1]["references"][0]["figure"] is not None
     cut = passes(stage)[1]["reference_bytes"]
     stage.forget()

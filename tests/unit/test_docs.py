@@ -17,7 +17,7 @@ from lafi.storyboard.settings import parse as parse_storyboard
 from lafi.webui.infotext import STORED
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/api.md", "docs/how-it-works.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/api.md", "docs/comic.md", "docs/how-it-works.md")
 
 
 def text(name: str) -> str:
