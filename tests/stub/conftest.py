@@ -64,6 +64,31 @@ def stage(a1111: WebUI, tmp_path: Path) -> Iterator[Stage]:
 
 
 @pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """The library's folder of this WebUI, which is not there yet."""
+    from modules import shared
+
+    shared.cmd_opts.lafi_dir = str(tmp_path / "LAFI")
+    yield tmp_path / "LAFI"
+    shared.reset()
+
+
+@pytest.fixture
+def anna(tmp_path: Path) -> Iterator[Path]:
+    """A library with anna and bob."""
+    from modules import shared
+
+    from .host import reference
+    from .tagging import GREEN, RED
+
+    shared.cmd_opts.lafi_dir = str(tmp_path)
+    reference(RED).save(tmp_path / "anna.png")
+    reference(GREEN).save(tmp_path / "bob.png")
+    yield tmp_path
+    shared.reset()
+
+
+@pytest.fixture
 def host_root() -> Path:
     """The root folder of a real WebUI, for tests that hold the stub against it."""
     folder = os.environ.get("LAFI_HOST_ROOT")
