@@ -62,10 +62,19 @@ def _model() -> str | None:
 
 
 def _with_rembg(picture: Image.Image, model: str) -> Image.Image:
-    rembg: Any = importlib.import_module("rembg")
-    with _no_checksums():
-        session = rembg.new_session(model)
-        mask: Image.Image = rembg.remove(picture, session=session, only_mask=True)
+    try:
+        rembg: Any = importlib.import_module("rembg")
+        with _no_checksums():
+            session = rembg.new_session(model)
+            mask: Image.Image = rembg.remove(picture, session=session, only_mask=True)
+    # What it runs on has errors of its own; without that it ends the program.
+    except (Exception, SystemExit) as error:
+        log.warning("rembg (%s) failed", model, exc_info=True)
+        raise LafiError(
+            "no_figure",
+            f"rembg ({model}) cannot make a mask: {type(error).__name__}: {error}.",
+            "Load a mask, or mend or remove that model.",
+        ) from error
     return mask.convert("L").point(lambda value: 255 if value >= 128 else 0)
 
 

@@ -19,6 +19,8 @@ from .decode import decode
 
 # Pixels of one latent cell, in each direction.
 CELL = 8
+# The host's own setting for what lies behind transparent parts.
+BACKGROUND = "img2img_background_color"
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def open_picture(
     Args:
         image: a PIL picture, base64 or a data URL.
         mask: the same, or None: then the picture's transparency serves.
-        background: colour behind transparent parts.
+        background: colour behind transparent parts, as the host's setting has it.
         cutout: auto and strict cut the figure out where neither is given and the background is
             flat; see `Picture.outlined` for auto.
         names: what errors call image and mask.
@@ -80,8 +82,7 @@ def open_picture(
         keep = _luminance(decode(names[1], mask)).resize(picture.size, Image.Resampling.LANCZOS)
     else:
         keep = _alpha(picture)
-    flat = Image.new("RGB", picture.size, background)
-    flat.paste(picture, mask=picture.getchannel("A"))
+    flat = _flatten(picture, background)
     if keep is not None:
         keep = keep.point(lambda value: 255 if value >= 128 else 0)
         if keep.getbbox() is None:
@@ -93,6 +94,20 @@ def open_picture(
         figure = None if keep is None else float((np.asarray(keep) > 0).mean())
     outlined = keep is not None and mask is None and cutout == "auto"
     return Picture(flat, keep, _hash(flat, keep), figure, outlined)
+
+
+def _flatten(picture: Image.Image, background: str) -> Image.Image:
+    """RGB; the background is asked for where something is transparent."""
+    if picture.getchannel("A").getextrema() == (255, 255):
+        return picture.convert("RGB")
+    try:
+        flat = Image.new("RGB", picture.size, background)
+    except (ValueError, TypeError) as error:
+        raise invalid(
+            BACKGROUND, f"is no colour: {background!r}; it lies behind transparent parts"
+        ) from error
+    flat.paste(picture, mask=picture.getchannel("A"))
+    return flat
 
 
 def _hash(pixels: Image.Image, mask: Image.Image | None) -> str:

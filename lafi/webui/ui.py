@@ -224,11 +224,11 @@ def _connect_pictures(
     mark = f"lafi.mark('{script.elem_id('enabled')}', on, {enough})"
     image = controls["image"]
     for each in shown:
-        if each is not image:
-            each.change(fn=None, inputs=shown, **js(f"{given} => {mark}"))
-    # Another picture: what the note says of the old one no longer holds.
-    forget = f"{given} => {{ {mark}; return ['']; }}"
-    image.change(fn=None, inputs=shown, outputs=[note], **js(forget))
+        each.change(fn=None, inputs=shown, **js(f"{given} => {mark}"))
+    # Another picture of the user's: what the note says of the old one no longer holds. Not at every
+    # change: what puts a picture there by itself says so in the note.
+    for happens in (image.upload, image.clear):
+        happens(fn=None, outputs=[note], **js("() => ['']"))
     # Filled by the page's script with the picture's data: no path or address reaches the server.
     data = gr.Textbox(visible=False, elem_id=script.elem_id("ui_data"))
     take.click(

@@ -90,10 +90,92 @@ def test_nothing_is_written_through_a_link(folder: Path, tmp_path: Path) -> None
     assert {each: each.read_bytes() for each in before} == before
 
 
-def test_a_name_of_another_case_is_refused(folder: Path) -> None:
+def test_a_name_of_another_case_is_the_same_for_all_methods(folder: Path) -> None:
     call("PUT", "anna", {"image": picture()})
-    status, answer = call("PUT", "Anna", {"image": picture()})
-    assert (status, answer[0]["msg"]) == (422, "differs from anna in upper and lower case only")
+    status, answer = call("PUT", "ANNA", {"image": [picture(), picture()]})
+    assert (status, answer["name"], answer["views"]) == (200, "anna", 2)
+    assert call("GET", "Anna")[1]["views"] == 2
+    assert [each.name for each in folder.iterdir()] == ["anna"]
+    assert call("DELETE", "aNNa") == (200, {"deleted": "anna"})
+    assert list(folder.iterdir()) == []
+
+
+def test_two_names_that_differ_by_case_are_two(folder: Path) -> None:
+    add(folder, "anna.png")
+    add(folder, "Anna.png", (1, 2, 3))
+    if len(list(folder.iterdir())) < 2:
+        return  # the system takes both for one
+    for method in ("GET", "PUT", "DELETE"):
+        status, answer = call(method, "ANNA", {"image": picture()})
+        assert (status, "more than one" in answer[0]["msg"]) == (422, True)
+    assert call("DELETE", "Anna") == (200, {"deleted": "Anna"})
+    assert [each.name for each in folder.iterdir()] == ["anna.png"]
+
+
+def test_an_old_file_that_only_differs_by_case_does_not_take_the_new_one_along(
+    folder: Path, monkeypatch: Any
+) -> None:
+    """Where upper and lower case are the same, ``anna.PNG`` and ``anna.png`` are one file."""
+    add(folder, "anna.PNG")
+    rename, replace, unlink = Path.rename, Path.replace, Path.unlink
+
+    def alike(path: Path) -> Path:
+        there = {each.name.casefold(): each for each in path.parent.iterdir()}
+        return there.get(path.name.casefold(), path)
+
+    monkeypatch.setattr(Path, "rename", lambda path, to: rename(alike(path), alike(to)))
+    monkeypatch.setattr(Path, "replace", lambda path, to: replace(alike(path), alike(to)))
+    monkeypatch.setattr(Path, "unlink", lambda path, **kwargs: unlink(alike(path), **kwargs))
+    about = call("PUT", "anna", {"image": picture()})[1]
+    assert (about["views"], about["problem"]) == (1, "")
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_a_folder_that_sorts_others_is_not_made_a_character(folder: Path) -> None:
+    add(folder, "comic/heroes/front.png")
+    add(folder, "comic.png")
+    for name in ("comic", "COMIC"):
+        status, answer = call("PUT", name, {"image": [picture(), picture()]})
+        assert status == 422
+        assert answer[0]["msg"] == "is a folder that sorts other characters (heroes)"
+    assert {each["name"] for each in call("GET")[1]} >= {"comic", "heroes"}
+    assert call("PUT", "comic", {"image": picture()})[0] == 200
+    (folder / "empty").mkdir()
+    assert call("PUT", "empty", {"image": [picture(), picture()]})[1]["views"] == 2
+
+
+def test_old_views_that_cannot_be_removed_stay_and_no_second_one_comes(
+    folder: Path, monkeypatch: Any
+) -> None:
+    add(folder, "anna/front.png")
+    add(folder, "anna/side.png", (1, 2, 3))
+    before = call("GET", "anna")[1]
+    rename = Path.rename
+
+    def held(path: Path, to: Path) -> Path:
+        if path.name == "side.png":
+            raise PermissionError(13, "Permission denied")
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", held)
+    status, answer = call("PUT", "anna", {"image": picture()})
+    assert (status, "Permission denied" in answer[0]["msg"]) == (422, True)
+    assert call("GET", "anna")[1] == before
+    assert [each.name for each in folder.iterdir()] == ["anna"]
+
+
+def test_an_empty_folder_that_stays_is_no_second_character(
+    folder: Path, monkeypatch: Any, caplog: Any
+) -> None:
+    add(folder, "anna/front.png")
+
+    def busy(path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "rmdir", busy)
+    assert call("PUT", "anna", {"image": picture()})[1]["problem"] == ""
+    assert [each["name"] for each in call("GET")[1]] == ["anna"]
+    assert "the empty folder of a character stays" in caplog.text
 
 
 @pytest.mark.parametrize(("body", "field"), [

@@ -42,8 +42,8 @@ def test_pictures_and_folders_of_views_are_characters(folder: Path) -> None:
     anna = library().find("anna")
     assert [each.path.name for each in anna.views] == ["front.png", "side.webp"]
     assert [each.mask and each.mask.name for each in anna.views] == ["front.mask.png", None]
-    assert library().find("bob").preview.name == "bob.preview.png"
-    assert anna.preview.name == "front.png"
+    assert library().preview(library().find("bob")).name == "bob.preview.png"
+    assert library().preview(anna).name == "front.png"
 
 
 def test_names_differ_by_case_only_where_both_exist(folder: Path) -> None:
@@ -97,6 +97,64 @@ def test_a_bad_file_is_listed_and_the_others_work(folder: Path, tmp_path: Path) 
             library().find(name)
         assert failure.value.code == "bad_character"
         assert call("GET", name)[0] == 422
+
+
+def test_a_preview_that_leads_out_is_not_shown(folder: Path, tmp_path: Path) -> None:
+    add(folder, "anna.png")
+    (tmp_path / "secret.png").write_bytes(b"")
+    (folder / "anna.preview.png").symlink_to(tmp_path / "secret.png")
+    (folder / "anna.preview.txt").write_text("no picture")
+    (folder / "anna.preview.gone.png").symlink_to(tmp_path / "gone")
+    assert library().preview(library().find("anna")).name == "anna.png"
+    assert problems()["anna"] == ""
+    add(folder, "anna.preview.webp")
+    assert library().preview(library().find("anna")).name == "anna.preview.webp"
+
+
+@pytest.mark.parametrize("what", ["is_dir", "exists", "stat", "resolve", "read_bytes"])
+def test_one_file_that_the_system_withholds_leaves_the_others(
+    folder: Path, monkeypatch: Any, what: str
+) -> None:
+    for name in ("anna", "bob"):
+        add(folder, f"{name}.png")
+    add(folder, "carl.png", (1, 2, 3))
+    add(folder, "dora/front.png")
+    whole = library().hash(library().find("carl"), "#ffffff", "off")
+    plain = getattr(Path, what)
+
+    def withheld(path: Path, *args: Any, **kwargs: Any) -> Any:
+        if path.name in ("bob.png", "bob.mask.png"):
+            raise PermissionError(13, "Permission denied")
+        return plain(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, what, withheld)
+    said = problems()
+    assert "Permission denied" in said.pop("bob")
+    assert said == {"anna": "", "carl": "", "dora": ""}
+    assert library().by_hash([whole], "#ffffff", "off")[0].name == "carl"
+    assert call("GET", "bob")[0] == 422
+
+
+def test_a_file_that_goes_between_two_looks_is_told(folder: Path, monkeypatch: Any) -> None:
+    from lafi.webui.characters import pasting
+
+    for name in ("anna", "bob"):
+        add(folder, f"{name}.png", (200, 40, len(name)))
+    anna = library().find("anna")
+    of_bob = library().hash(library().find("bob"), "#ffffff", "auto")
+    with monkeypatch.context() as patch:
+        patch.setattr(type(library()), "find", lambda *_: anna)
+        (folder / "anna.png").unlink()
+        for failing in (lambda: library().hash(anna, "#ffffff", "auto"),
+                        lambda: library().pictures(anna)):  # fmt: skip
+            with pytest.raises(
+                LafiError, match=r"character anna: anna\.png: No such file"
+            ) as caught:
+                failing()
+            assert caught.value.code == "bad_character"
+        assert "cannot be used any more" in pasting.note({"LAFI characters": "anna 0123"})
+        patch.setattr(type(library()), "characters", lambda self: [anna, *self.entries()])
+        assert library().by_hash([of_bob], "#ffffff", "auto")[0].name == "bob"
 
 
 def test_a_file_that_is_mended_is_read_again(folder: Path) -> None:

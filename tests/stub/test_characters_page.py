@@ -1,15 +1,10 @@
-"""The page *Characters*, its editor, and the accordion's part of the library."""
+"""The page *Characters* and its editor."""
 
 from __future__ import annotations
 
-import base64
-import io
 import json
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import gradio as gr
@@ -17,8 +12,8 @@ import pytest
 from PIL import Image
 
 from .host import reference
-
-BUSY = Image.effect_noise((64, 64), 90).convert("RGB")
+from .shelf import library
+from .test_references import data
 
 
 @pytest.fixture
@@ -41,12 +36,6 @@ def page(folder: Path) -> Any:
 
     page.register()
     return ui_extra_networks.extra_pages[0]
-
-
-def library() -> Any:
-    from lafi.webui.characters.folder import library as of_host
-
-    return of_host()
 
 
 def cards(page: Any) -> dict[str, dict[str, Any]]:
@@ -104,6 +93,45 @@ def test_what_cannot_be_used_says_why(page: Any, folder: Path) -> None:
     assert not any('"b' in str(each) or "<script" in str(each) for each in found)
 
 
+def test_a_card_whose_file_is_gone_leaves_the_others(
+    page: Any, folder: Path, monkeypatch: Any
+) -> None:
+    from lafi.webui.characters.library import Library
+
+    for name in ("anna", "bob"):
+        reference().save(folder / f"{name}.png")
+    listed = library().characters()
+    monkeypatch.setattr(Library, "characters", lambda self: listed)
+    (folder / "anna.png").unlink()
+    found = cards(page)
+    assert found["anna"]["description"].startswith("Cannot be used: character anna: anna.png")
+    assert found["bob"]["description"] == ""
+
+
+def test_a_background_that_is_no_colour_is_told_where_it_matters(
+    page: Any, folder: Path, a1111: Any
+) -> None:
+    from modules import shared
+
+    from lafi.webui import api
+
+    shared.opts.data["img2img_background_color"] = "blurple"
+    clear = reference()
+    clear.putalpha(Image.new("L", clear.size, 0))
+    clear.paste(reference().crop((0, 0, 64, 64)), (0, 0))
+    clear.save(folder / "clear.png")
+    reference().save(folder / "whole.png")
+    said = "is no colour: 'blurple'; it lies behind transparent parts"
+    answer = api.check({"image": data(clear)})
+    assert (answer.status_code, answer.content) == (
+        422, [{"loc": ["img2img_background_color"], "msg": said}],
+    )  # fmt: skip
+    assert api.check({"image": data(reference())})["valid"] is True
+    found = cards(page)
+    assert said in found["clear"]["description"]
+    assert found["whole"]["description"] == ""
+
+
 def test_views_lie_in_a_folder_and_metadata_beside_it(page: Any, folder: Path) -> None:
     (folder / "anna").mkdir()
     reference().save(folder / "anna" / "side.png")
@@ -144,122 +172,6 @@ def test_the_editor_shows_and_writes_what_the_host_would(page: Any, folder: Path
     with pytest.raises(gr.Error, match=r"lafi\.region: is no region"):
         saving["fn"]("anna", *values[:5], "nowhere", "new")
     assert (folder / "anna.json").read_bytes() == before
-
-
-# ---- the accordion ----------------------------------------------------------------------------
-
-
-def data(picture: Image.Image) -> str:
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return base64.b64encode(buffer.getvalue()).decode()
-
-
-def test_a_loaded_reference_is_saved_with_what_belongs_to_it(folder: Path) -> None:
-    from lafi.webui.characters import controls
-
-    mask = Image.new("L", (8, 8), 255)
-    said = controls.save("anna", reference(), mask, 1.5, "left", "a boy", "")
-    assert "write &lt;lafi:anna&gt; into the prompt" in said
-    anna = library().find("anna")
-    assert anna.metadata == {"preferred weight": 1.5, "lafi": {"region": "left", "prompt": "a boy"}}
-    assert anna.views[0].mask is not None
-    assert "is taken" in controls.save("anna", BUSY, None, 2, "", "", "")
-    assert "upper and lower case" in controls.save("Anna", BUSY, None, 2, "", "", "")
-
-
-def test_without_one_the_gallerys_picture_is_saved(folder: Path) -> None:
-    from lafi.webui.characters import controls
-
-    said = controls.save("anna", None, None, 0.5, "left", "of another", data(reference()))
-    assert said.startswith("Saved")
-    assert library().find("anna").metadata == {}
-
-
-@pytest.mark.parametrize(("name", "picture", "words"), [
-    ("", "PICTURE", "name of the character: must be a name"), ("a/b", "PICTURE", "may hold"),
-    ("<b>", "PICTURE", "may hold"), ("anna", "", "image: is missing"),
-    ("anna", "/etc/passwd", "image: cannot be read"),
-])  # fmt: skip
-def test_what_cannot_be_saved_is_told(folder: Path, name: str, picture: str, words: str) -> None:
-    from lafi.webui.characters import controls
-
-    sent = data(reference()) if picture == "PICTURE" else picture
-    said = controls.save(name, None, None, 2, "", "", sent)
-    assert words in said
-    assert "<" not in said
-    assert not folder.exists()
-
-
-def test_a_pasted_hash_finds_the_picture(folder: Path) -> None:
-    from lafi.webui.characters import controls
-
-    controls.save("anna", reference(), Image.new("L", (8, 8), 255), 2, "", "", "")
-    controls.save("bob", BUSY, None, 2, "", "", "")
-    wanted = library().hash(library().find("anna"), "#ffffff", "auto")
-    image, mask, said = controls.find(wanted, "auto")
-    assert image.convert("RGB").tobytes() == reference().tobytes()
-    assert mask.size == (8, 8)
-    assert said == "Found: it is anna of the library."
-    image, mask, said = controls.find(
-        library().hash(library().find("bob"), "#ffffff", "off"), "off"
-    )
-    assert (mask, image.size) == (None, (64, 64))
-    for hashes, words in {"": "Paste", "0" * 12: "No character"}.items():
-        image, mask, said = controls.find(hashes, "auto")
-        assert image == mask == gr.update()
-        assert words in said
-
-
-def test_a_mask_of_the_figure_at_a_press(folder: Path, monkeypatch: Any) -> None:
-    from lafi.webui import figure
-    from lafi.webui.characters import controls
-
-    monkeypatch.setattr(figure, "_model", lambda: None)
-    mask, said = controls.cut(reference())
-    assert "its flat background" in said
-    assert mask.getbbox() == (40, 16, 88, 120)
-    assert controls.cut(None) == [gr.update(), "Load a reference first."]
-    kept, said = controls.cut(BUSY)
-    assert kept == gr.update()
-    assert "background is not flat" in said
-
-
-def test_rembg_is_used_where_a_model_lies_and_downloads_nothing(
-    tmp_path: Path, monkeypatch: Any
-) -> None:
-    from lafi.webui import figure
-
-    seen: list[Any] = []
-    rembg: Any = ModuleType("rembg")
-    rembg.__spec__ = importlib_spec("rembg")
-    rembg.new_session = lambda model: seen.append((model, os.environ["MODEL_CHECKSUM_DISABLED"]))
-    rembg.remove = lambda picture, session, only_mask: Image.new("L", picture.size, 200)
-    monkeypatch.setitem(sys.modules, "rembg", rembg)
-    monkeypatch.setenv("U2NET_HOME", str(tmp_path))
-    monkeypatch.delenv("MODEL_CHECKSUM_DISABLED", raising=False)
-    assert figure.find_figure(reference().convert("RGBA"))[1] == "its flat background"
-    (tmp_path / "u2net.onnx").write_bytes(b"")
-    mask, maker = figure.find_figure(reference().convert("RGBA"))
-    assert (maker, mask.getextrema()) == ("rembg (u2net)", (255, 255))
-    assert seen == [("u2net", "1")]
-    assert "MODEL_CHECKSUM_DISABLED" not in os.environ
-
-
-def importlib_spec(name: str) -> Any:
-    from importlib.machinery import ModuleSpec
-
-    return ModuleSpec(name, None)
-
-
-def test_the_accordion_has_the_controls(folder: Path, a1111: Any) -> None:
-    controls = a1111.script.ui(False)
-    assert len(controls) == len({id(each) for each in controls})
-    fields = a1111.script.infotext_fields
-    component, function = fields[-1]
-    assert component.elem_id.endswith("ui_pasted")
-    assert function({"LAFI reference": "abc"}) == "abc"
-    assert function({}) == ""
 
 
 def test_what_the_page_shows_is_translated(page: Any, a1111: Any, monkeypatch: Any) -> None:

@@ -255,3 +255,14 @@ def test_views_region_and_anchor_stand_in_a_group_of_their_own(built: list[Any])
     region = next(each for each in built if each.label == "Region")
     assert region.kwargs["allow_custom_value"] is True
     assert region.kwargs["choices"][:3] == ["", "left", "right"]
+
+
+def test_only_the_users_own_picture_empties_the_note(built: list[Any]) -> None:
+    """What finds a picture in the library puts it there and says whose it is: the change of the
+    picture that follows must not take the words away."""
+    image = next(each for each in built if each.label == "Reference image")
+    note = next(each for each in built if (each.elem_id or "").endswith("ui_note"))
+    emptying = [name for name, event in image.events if note in (event.get("outputs") or ())]
+    assert emptying == ["upload", "clear"]
+    marking = [name for name, event in image.events if "lafi.mark" in event.get("_js", "")]
+    assert marking == ["change"]

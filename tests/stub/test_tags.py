@@ -105,11 +105,27 @@ def test_the_first_picture_stays_the_anchor_whoever_is_called(a1111: WebUI) -> N
     assert not torch.allclose(found.latents[1], plain.latents[1], atol=1e-2)
 
 
-def test_a_tag_without_strength_is_none(a1111: WebUI) -> None:
+def test_a_tag_without_strength_is_none(a1111: WebUI, caplog: Any) -> None:
+    caplog.set_level("INFO", "LAFI")
     plain = made(a1111, "x ")
     off = made(a1111, "x <lafi:anna:0>")
     assert same(off, plain)
     assert not any(key.startswith("LAFI") for key in off.infotexts[0])
+    beside = made(a1111, "x <lafi:anna:0> <lafi:bob>")
+    assert same(beside, made(a1111, "x  <lafi:bob>"))
+    assert beside.infotexts[0]["LAFI characters"] == f"bob {digest('bob')}"
+    assert "<lafi:anna:0> has strength 0: it is off" in caplog.text
+    # LAFI is on, and nobody is left to keep.
+    failing(a1111, "x <lafi:anna:0>", "image: is missing", lafi={})
+
+
+def test_where_the_accordions_strength_is_0_a_tag_that_says_nothing_is_off(a1111: WebUI) -> None:
+    plain, off = made(a1111, "x "), {"enabled": False, "strength": 0}
+    found = made(a1111, "x <lafi:anna>", off)
+    assert same(found, plain)
+    assert found.infotexts == [{}]
+    said = made(a1111, "x <lafi:anna> <lafi:bob:1>", off).infotexts[0]
+    assert said["LAFI characters"] == f"bob {digest('bob')}"
 
 
 @pytest.mark.parametrize("fields", [{"depth": 0}, {"cutoff": 0}], ids=str)

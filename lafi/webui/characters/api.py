@@ -26,7 +26,8 @@ def characters() -> list[dict[str, Any]]:
 
 
 def get(name: str) -> Any:
-    """One character with its pictures: what `put` takes."""
+    """One character with its pictures: what `put` takes. All three find a name in just these
+    letters, else whatever its case."""
     return _answer(lambda: _whole(name))
 
 
@@ -40,8 +41,7 @@ def delete(name: str) -> Any:
     """Removes a character."""
 
     def remove() -> dict[str, str]:
-        writing.delete(library(), name)
-        return {"deleted": name}
+        return {"deleted": writing.delete(library(), name)}
 
     return _answer(remove)
 

@@ -19,7 +19,7 @@ from .folder import library
 from .tags import NAME
 
 # The controls that are saved with a picture, in the order of `save`.
-SAVED = ("image", "mask", "strength", "region", "prompt")
+SAVED = ("image", "mask", "strength", "region", "prompt", "views")
 SAVE, FIND, CUT = "Save as character", "Find by hash", "Cut out the figure of the reference"
 
 
@@ -55,7 +55,8 @@ def build(
         outputs=[note],
         show_progress=False,
         **js(
-            f"async ({given}) => [{given}, ...(image ? [''] : await lafi.selectedPicture('{tab}'))]"
+            f"async ({given}) => [{given}, "
+            f"...(image || views?.length ? [''] : await lafi.selectedPicture('{tab}'))]"
         ),
     )
     find_it.click(
@@ -69,16 +70,27 @@ def build(
 
 
 def save(
-    name: str, image: Any, mask: Any, strength: float, region: str, prompt: str, data: str
+    name: str,
+    image: Any,
+    mask: Any,
+    strength: float,
+    region: str,
+    prompt: str,
+    views: Any,
+    data: str,
 ) -> str:
-    """Saves the loaded reference, else the gallery's picture, under a new name; what to say."""
+    """Saves the loaded reference with all its views, else the gallery's picture, under a new name;
+    what to say."""
     try:
         name = names.clean(name, "name of the character")
-        if image is None and not data:
+        loaded = [each for each in (image, *(views or ())) if each is not None]
+        if not loaded and not data:
             raise invalid("image", "is missing; load a reference, or generate a picture first")
-        view = (data, None) if image is None else (image, mask)
-        about = {} if image is None else _metadata(strength, region, prompt)
-        writing.save(library(), name, [view], about, new=True)
+        about = _metadata(strength, region, prompt) if loaded else {}
+        # The mask is of the first, as in a run.
+        masks = [mask] + [None] * len(loaded)
+        saved = list(zip(loaded, masks, strict=False)) or [(data, None)]
+        writing.save(library(), name, saved, about, new=True)
     except LafiError as error:
         return html.escape(str(error))
     tag = html.escape(f"<{NAME}:{name}>")

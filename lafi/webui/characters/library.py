@@ -9,9 +9,9 @@ sorts characters, as folders do elsewhere in the WebUI.
 from __future__ import annotations
 
 import os
-import stat
 from collections import Counter
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
@@ -19,17 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import LafiError, invalid
-from ..images import open_picture
-from . import metadata, names
+from ..images import BACKGROUND, open_picture
+from . import files, metadata, names
 
 ENDINGS = (".png", ".webp", ".jpg", ".jpeg")
 MASK = ".mask.png"
 PREVIEW = ".preview"
-MOST_BYTES = 2**26  # of one file
 MOST_VIEWS = 16
 DEPTH = 4  # of folders that sort
-# What reading a file may raise; a circle of links is a RuntimeError.
-FAULTS = (OSError, ValueError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -62,11 +59,13 @@ class Character:
         """Where its metadata lies."""
         return self.base.with_name(self.base.name + ".json")
 
-    @property
-    def preview(self) -> Path:
-        """What a card shows."""
-        made = sorted(self.base.parent.glob(f"{self.base.name}{PREVIEW}.*"))
-        return made[0] if made else self.views[0].path
+    def previews(self) -> list[Path]:
+        """Pictures for its card that lie beside it.
+
+        Raises:
+            OSError: the folder cannot be read.
+        """
+        return sorted(self.base.parent.glob(f"{self.base.name}{PREVIEW}.*"))
 
 
 @dataclass(frozen=True)
@@ -97,12 +96,20 @@ class Library:
             LafiError: `unknown_character`, with near names.
         """
         name = names.clean(name)
-        found = self.entries()
-        same = [each for each in found if each.name == name]
-        same = same or [each for each in found if each.name.casefold() == name.casefold()]
+        same = self.named(name)
         if not same:
             raise unknown(name, self.hint(name))
         return self._checked(same[0], len(same))
+
+    def named(self, name: str) -> list[Character]:
+        """Those of a name as they lie there: in just these letters, else whatever their case."""
+        found = self.entries()
+        same = [each for each in found if each.name == name]
+        return same or [each for each in found if each.name.casefold() == name.casefold()]
+
+    def below(self, folder: Path) -> list[Character]:
+        """Those that a folder sorts."""
+        return list(self._walk(folder, DEPTH))
 
     def find(self, name: str) -> Character:
         """A character that can be used.
@@ -129,57 +136,68 @@ class Library:
         """
         try:
             return [self.picture(each) for each in character.views]
-        except FAULTS as error:
-            raise LafiError(
-                "bad_character", f"character {character.name}: {_say(error)}."
-            ) from error
+        except LafiError as error:
+            raise _bad(character, error) from error
 
     def picture(self, view: View) -> tuple[bytes, bytes | None]:
-        """A view's file and its mask's."""
+        """A view's file and its mask's.
+
+        Raises:
+            LafiError: naming the file.
+        """
         return self.read(view.path), self.read(view.mask) if view.mask else None
+
+    def preview(self, character: Character) -> Path:
+        """What a card shows: a picture that is made for it, else the first view.
+
+        Raises:
+            OSError: the folder cannot be read.
+        """
+        made = (each for each in character.previews() if each.suffix.lower() in ENDINGS)
+        return next(
+            (each for each in made if files.usable(self.root, each)), character.views[0].path
+        )
 
     def view_hash(self, view: View, background: str = "#ffffff", cutout: str = "auto") -> str:
         """The hash that a run with this view writes; read once for each change of its files.
 
         Raises:
             LafiError: naming the file that cannot be used.
-            OSError, ValueError: it cannot be read.
         """
         paths = (view.path, *((view.mask,) if view.mask else ()))
-        stamps = tuple((each, *_stamp(each)) for each in paths)
+        stamps = tuple((each, *files.stamp(each)) for each in paths)
         return _hash(self, stamps, background, cutout)
 
     def hash(self, character: Character, background: str, cutout: str) -> str:
-        """Of a character: its picture's own, or one of all its views'."""
-        return whole_hash([self.view_hash(each, background, cutout) for each in character.views])
+        """Of a character: its picture's own, or one of all its views'.
+
+        Raises:
+            LafiError: `bad_character`.
+        """
+        try:
+            each = [self.view_hash(view, background, cutout) for view in character.views]
+        except LafiError as error:
+            raise _bad(character, error) from error
+        return whole_hash(each)
 
     def by_hash(
         self, hashes: Collection[str], background: str, cutout: str
     ) -> tuple[Character, View] | None:
-        """The first view that has one of some hashes."""
+        """The first view that has one of some hashes; one that cannot be used has none."""
         for character in self.characters() if hashes else ():
             for view in () if character.problem else character.views:
-                if self.view_hash(view, background, cutout) in hashes:
-                    return character, view
+                with suppress(LafiError):
+                    if self.view_hash(view, background, cutout) in hashes:
+                        return character, view
         return None
 
     def read(self, path: Path) -> bytes:
         """A file within the library.
 
         Raises:
-            ValueError: it is none that may be read.
-            OSError: it cannot be read.
+            LafiError: naming it, with what is wrong.
         """
-        resolved = path.resolve(strict=True)
-        if not resolved.is_relative_to(self.root.resolve()):
-            raise ValueError(f"{names.shown(path.name)} leads out of the library")
-        about = resolved.stat()
-        if not stat.S_ISREG(about.st_mode):
-            raise ValueError(f"{names.shown(path.name)} is no file")
-        if about.st_size > MOST_BYTES:
-            size = f"{about.st_size / 2**20:.0f} MiB"
-            raise ValueError(f"{names.shown(path.name)} is too large ({size})")
-        return resolved.read_bytes()
+        return files.read(self.root, path)
 
     # ---- what lies there ----------------------------------------------------------------------
 
@@ -189,26 +207,28 @@ class Library:
         except FileNotFoundError:
             return
         except OSError as error:
-            yield Character(names.shown(folder.name), folder, problem=_say(error))
+            yield Character(names.shown(folder.name), folder, problem=files.say(error))
             return
         for entry in entries:
             path = folder / entry.name
             if entry.name.startswith("."):
                 continue
-            if path.is_dir():  # the entry's own fails at a link to itself
-                yield from self._folder(path, depth)
-            elif is_view(path):
-                yield Character(names.normal(path.stem), path.with_suffix(""), (_view(path),))
+            try:
+                yield from self._entry(path, depth)
+            except files.FAULTS as error:  # one alone: the others work
+                yield Character(names.shown(path.stem), path, problem=files.say(error))
+
+    def _entry(self, path: Path, depth: int) -> Iterator[Character]:
+        if path.is_dir():  # the directory's entry fails at a link to itself
+            yield from self._folder(path, depth)
+        elif is_view(path):
+            yield Character(names.normal(path.stem), path.with_suffix(""), (_view(path),))
 
     def _folder(self, path: Path, depth: int) -> Iterator[Character]:
         if not path.resolve().is_relative_to(self.root.resolve()):
             yield Character(path.name, path, problem="its folder leads out of the library")
             return
-        try:
-            views = tuple(_view(each) for each in sorted(path.iterdir()) if is_view(each))
-        except OSError as error:
-            yield Character(path.name, path, problem=_say(error))
-            return
+        views = tuple(_view(each) for each in sorted(path.iterdir()) if is_view(each))
         if views:
             yield Character(names.normal(path.name), path, views)
         elif depth:
@@ -229,9 +249,9 @@ class Library:
             for each in () if problem else found.views:
                 self.view_hash(each)
         except LafiError as error:
-            problem = str(error).removeprefix("LAFI: ").rstrip(".")
-        except FAULTS as error:
-            problem = _say(error)
+            problem = error.message.rstrip(".")
+        except files.FAULTS as error:
+            problem = files.say(error)
         return Character(names.shown(found.name), found.base, found.views, about, problem)
 
 
@@ -264,13 +284,10 @@ def _hash(
         return open_picture(image, mask, background, cutout).hash
     except LafiError as error:
         (wrong,) = error.problems
+        if wrong["loc"] == [BACKGROUND]:
+            raise
         path = paths[-1] if wrong["loc"] == ["mask"] else paths[0]
         raise invalid(names.shown(path.name), wrong["msg"]) from error
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    about = path.stat()
-    return about.st_mtime_ns, about.st_size
 
 
 def _view(path: Path) -> View:
@@ -278,7 +295,5 @@ def _view(path: Path) -> View:
     return View(path, mask if mask.exists() else None)
 
 
-def _say(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
-    return str(error)
+def _bad(character: Character, error: LafiError) -> LafiError:
+    return LafiError("bad_character", f"character {character.name}: {error.message.rstrip('.')}.")

@@ -11,7 +11,7 @@ from modules.ui_extra_networks import quote_js
 
 from ...errors import LafiError
 from ...settings import BY_NAME
-from . import metadata, names
+from . import files, metadata, names
 from .editor import CharacterEditor
 from .folder import library
 from .library import Character
@@ -76,7 +76,13 @@ class CharactersPage(ui_extra_networks.ExtraNetworksPage):
             "local_preview": "",
             "sort_keys": {"default": index},
         }
-        return item if character.problem else item | self._usable(character, index)
+        if character.problem:
+            return item
+        try:
+            return item | self._usable(character, index)
+        except (LafiError, OSError) as error:  # it was there a moment ago
+            reason = error.message if isinstance(error, LafiError) else files.say(error)
+            return item | {"description": f"Cannot be used: {reason}"}
 
     def _usable(self, character: Character, index: int | None) -> dict[str, Any]:
         about, place = character.metadata, str(character.views[0].path)
@@ -90,7 +96,7 @@ class CharactersPage(ui_extra_networks.ExtraNetworksPage):
         return {
             "filename": place,
             "shorthash": digest,
-            "preview": self.link_preview(str(character.preview)),
+            "preview": self.link_preview(str(library().preview(character))),
             "search_terms": [self.search_terms_from_path(place), digest],
             "local_preview": f"{character.base}.preview.{shared.opts.samples_format}",
             "sort_keys": {

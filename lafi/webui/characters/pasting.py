@@ -36,11 +36,11 @@ def _text(params: Mapping[str, Any], key: str) -> str:
 def _compare(name: str, digest: str, cutout: str) -> str:
     try:
         character = library().find(name)
+        now = library().hash(character, shared.opts.img2img_background_color, cutout)
     except LafiError as error:
         if error.code == "bad_character":
             return f"{name} cannot be used any more: {error.message}"
         return f"{name} is not in the library any more."
-    now = library().hash(character, shared.opts.img2img_background_color, cutout)
     if now == digest:
         return ""
     return f"{name} has changed since ({digest} then, {now} now): the picture will differ."

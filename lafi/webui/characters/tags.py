@@ -7,6 +7,7 @@ That is read where it is needed, so nothing of ours can be older than the prompt
 from __future__ import annotations
 
 import itertools
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from ...references import ENTRY
 from . import metadata
 from .folder import library
 
+log = logging.getLogger("LAFI")
 NAME = "lafi"
 # What stays in a prompt that the host could not read as a tag.
 LEFT_OVER = re.compile(r"<\s*lafi\b[^<>]{0,40}>?", re.IGNORECASE)
@@ -113,9 +115,13 @@ def check(p: Any) -> bool:
             if found := LEFT_OVER.search(prompt):
                 raise invalid("negative prompt", f"{found[0]!r}: {NEGATIVE}")
     _refuse_different(p)
-    tags = [*_tags(p, "extra_network_data"), *_tags(p, "hr_extra_network_data")]
+    written = [*_written(p, "extra_network_data"), *_written(p, "hr_extra_network_data")]
+    tags = [tag for tag in written if tag.strength != 0]
     for tag in tags:
         _find(tag)
+    for tag in written:
+        if tag not in tags:
+            log.info("%s has strength 0: it is off, as if it were not there.", tag.text)
     return bool(tags)
 
 
@@ -151,12 +157,15 @@ def hashes(tags: Sequence[Tag], cutout: str) -> dict[str, str]:
 
 
 def _tags(p: Any, data: str) -> tuple[Tag, ...]:
+    """Those that act: with a strength of 0 a tag is off, as a LoRA's is."""
+    return tuple(each for each in _written(p, data) if each.strength != 0)
+
+
+def _written(p: Any, data: str) -> list[Tag]:
     if getattr(p, "disable_extra_networks", False):
-        return ()
+        return []
     kinds = (getattr(p, data, None) or {}).items()
-    found = [each.items for kind, params in kinds if kind.lower() == NAME for each in params]
-    # Without any strength it is as if it were not there.
-    return tuple(each for each in map(parse, found) if each.strength != 0)
+    return [parse(each.items) for kind, params in kinds if kind.lower() == NAME for each in params]
 
 
 def _find(tag: Tag) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import secrets
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,10 +17,11 @@ from ...errors import LafiError, invalid
 from ..decode import decode
 from ..images import open_picture
 from . import metadata, names
-from .library import MASK, MOST_VIEWS, PREVIEW, Character, Library, unknown
+from .library import MASK, MOST_VIEWS, Character, Library, unknown
 
 # A view of a character: its picture, and its mask or None, in any form that `decode` reads.
 Sent = tuple[Any, Any]
+log = logging.getLogger("LAFI")
 _lock = threading.Lock()
 
 
@@ -46,24 +48,27 @@ def save(
     with _writing():
         old = _existing(library, name)
         if old is not None and new:
-            raise invalid("name", f"is taken: there is a character {name} already")
-        if old is None:
-            _refuse_another_case(library, name)
+            raise invalid("name", f"is taken: there is a character {old.name} already")
         if old is None and files is None:
             raise invalid("image", "is missing; a new character needs at least one picture")
         base = library.root / name if old is None else old.base
         base.parent.mkdir(parents=True, exist_ok=True)
         if files is not None:
-            written = _write_views(base, files)
-            _remove(path for path in _pictures(old) if path not in written)
+            if len(files) > 1:
+                _refuse_to_hide(library, base, old)
+            with _aside(_pictures(old)):
+                _write_views(base, files)
             _tidy(base)
         if about is not None:
             _replace(base.with_name(base.name + ".json"), metadata.write(about))
     return library.look(name)
 
 
-def delete(library: Library, name: str) -> None:
+def delete(library: Library, name: str) -> str:
     """Removes a character's pictures, masks, metadata and preview; nothing else that lies there.
+
+    Returns:
+        the name that it had.
 
     Raises:
         LafiError: `unknown_character`, `invalid_settings` or `library_unusable`.
@@ -73,9 +78,9 @@ def delete(library: Library, name: str) -> None:
         old = _existing(library, name)
         if old is None:
             raise unknown(name, library.hint(name))
-        previews = old.base.parent.glob(f"{old.base.name}{PREVIEW}.*")
-        _remove([*_pictures(old), *previews, old.metadata_path])
+        _remove([*_pictures(old), *old.previews(), old.metadata_path])
         _tidy(old.base)
+    return old.name
 
 
 @contextmanager
@@ -93,7 +98,7 @@ def _writing() -> Iterator[None]:
 
 def _existing(library: Library, name: str) -> Character | None:
     """The one character of a name, whatever is wrong with its files."""
-    found = [each for each in library.entries() if each.name == name]
+    found = library.named(name)
     if len(found) > 1:
         raise invalid("name", "stands for more than one character; remove one of them by hand")
     if found and found[0].problem:
@@ -101,11 +106,13 @@ def _existing(library: Library, name: str) -> Character | None:
     return found[0] if found else None
 
 
-def _refuse_another_case(library: Library, name: str) -> None:
-    """On some systems both would be one file."""
-    for each in library.entries():
-        if each.name.casefold() == name.casefold():
-            raise invalid("name", f"differs from {each.name} in upper and lower case only")
+def _refuse_to_hide(library: Library, base: Path, old: Character | None) -> None:
+    """A folder with pictures in it is one character; those that it sorted would be gone."""
+    own = old is not None and any(each.path.parent == base for each in old.views)
+    sorted_there = [] if own or not base.is_dir() else library.below(base)
+    if sorted_there:
+        few = ", ".join(each.name for each in sorted_there[:3])
+        raise invalid("name", f"is a folder that sorts other characters ({few})")
 
 
 def _encoded(views: Sequence[Sent]) -> list[tuple[bytes, bytes | None]]:
@@ -129,20 +136,43 @@ def _png(field: str, value: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _write_views(base: Path, files: list[tuple[bytes, bytes | None]]) -> set[Path]:
-    """One view as a file, several in a folder; what was written."""
+@contextmanager
+def _aside(paths: Iterable[Path]) -> Iterator[None]:
+    """Old files under hidden names while others take their place: gone afterwards, or back where
+    they were if that fails. Before, not after: where upper and lower case are the same, an old
+    file may have a new one's name."""
+    moved: list[tuple[Path, Path]] = []
+    try:
+        for path in paths:
+            hidden = path.with_name(f".{secrets.token_hex(8)}.old")
+            path.rename(hidden)
+            moved.append((path, hidden))
+        yield
+    except BaseException:
+        for path, hidden in reversed(moved):
+            hidden.replace(path)
+        raise
+    _remove(hidden for _, hidden in moved)
+
+
+def _write_views(base: Path, files: list[tuple[bytes, bytes | None]]) -> None:
+    """One view as a file, several in a folder; all of them or none."""
     stems = [base]
     if len(files) > 1:
         base.mkdir(exist_ok=True)
         stems = [base / f"view {number}" for number in range(1, len(files) + 1)]
-    written = set()
-    for stem, (image, mask) in zip(stems, files, strict=True):
-        for data, ending in ((mask, MASK), (image, ".png")):
-            if data is not None:
-                path = stem.with_name(stem.name + ending)
-                _replace(path, data)
-                written.add(path)
-    return written
+    written: list[Path] = []
+    try:
+        for stem, (image, mask) in zip(stems, files, strict=True):
+            for data, ending in ((mask, MASK), (image, ".png")):
+                if data is not None:
+                    path = stem.with_name(stem.name + ending)
+                    _replace(path, data)
+                    written.append(path)
+    except BaseException:
+        _remove(written)
+        _tidy(base)
+        raise
 
 
 def _replace(path: Path, data: bytes) -> None:
@@ -166,6 +196,9 @@ def _remove(paths: Iterable[Path]) -> None:
 
 
 def _tidy(base: Path) -> None:
-    """A folder of views that holds nothing any more goes."""
-    if base.is_dir() and not any(base.iterdir()):
-        base.rmdir()
+    """A folder of views that holds nothing any more goes, if it can: empty it is no character."""
+    try:
+        if base.is_dir() and not any(base.iterdir()):
+            base.rmdir()
+    except OSError as error:
+        log.warning("the empty folder of a character stays: %s", error)

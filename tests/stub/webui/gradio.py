@@ -53,6 +53,10 @@ class Component:
         """When a file arrives."""
         self._on("upload", kwargs)
 
+    def clear(self, **kwargs: Any) -> None:
+        """When the user empties it."""
+        self._on("clear", kwargs)
+
 
 class Accordion(Component):
     """See gradio."""
