@@ -9,6 +9,8 @@ import urllib.request
 
 import pytest
 
+from lafi.settings import BY_NAME
+
 
 @pytest.fixture
 def name(url):
@@ -42,7 +44,7 @@ def test_a_saved_reference_is_a_card_and_a_tag(open_page, reference, screenshots
     page.driver.save_screenshot(str(screenshots / "characters.png"))
     page.click(card)
     prompt = "#txt2img_prompt textarea"
-    assert page.value(prompt).endswith(f"<lafi:{name}:2>")
+    assert page.value(prompt).endswith(f"<lafi:{name}:{BY_NAME['strength'].default:g}>")
     page.click(card)
     assert "<lafi" not in page.value(prompt)
     page.click(card)

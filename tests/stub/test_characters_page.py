@@ -11,6 +11,8 @@ import gradio as gr
 import pytest
 from PIL import Image
 
+from lafi.settings import BY_NAME
+
 from .host import reference
 from .shelf import library
 from .test_references import data
@@ -67,7 +69,7 @@ def test_a_click_gives_tag_and_activation_text(page: Any, folder: Path) -> None:
              "negative text": "hat", "description": "the hero"}  # fmt: skip
     (folder / "bob.json").write_text(json.dumps(about))
     found = cards(page)
-    assert found["anna"]["prompt"] == '"<lafi:anna:2>"'
+    assert found["anna"]["prompt"] == f'"<lafi:anna:{BY_NAME["strength"].default:g}>"'
     assert found["anna"]["negative_prompt"] == '""'
     assert json.loads(found["bob"]["prompt"]) == '<lafi:bob:1.25> red coat "x" \\'
     assert json.loads(found["bob"]["negative_prompt"]) == "(hat:1)"

@@ -13,7 +13,7 @@ from modules.processing import process_images
 from PIL import Image
 
 from lafi.errors import LafiError
-from lafi.settings import parse
+from lafi.settings import BY_NAME, parse
 
 from .host import WebUI, reference
 
@@ -177,5 +177,7 @@ def test_overrides_set_a_references_strength(a1111: WebUI) -> None:
     asked = a1111.processing(TWO, **SMALL)
     asked.lafi_overrides = {"references[0].strength": 0.5}
     made = process_images(asked)
-    assert [each["strength"] for each in a1111.last_run["references"]] == [2, 0.5]
+    assert [each["strength"] for each in a1111.last_run["references"]] == [
+        BY_NAME["strength"].default, 0.5,
+    ]  # fmt: skip
     assert made.infotexts[0]["LAFI strength 2"] == "0.5"
