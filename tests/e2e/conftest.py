@@ -43,6 +43,7 @@ def webui(url: str) -> Iterator[WebUI]:
     webui = connect(url)
     checkpoint = os.environ.get("LAFI_E2E_CHECKPOINT")
     with webui.options(sd_model_checkpoint=checkpoint) if checkpoint else nullcontext():
+        webui.generate(steps=1)  # the Forge family loads a checkpoint only then
         yield webui
 
 

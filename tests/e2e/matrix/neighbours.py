@@ -14,6 +14,7 @@ from .scenario import Fields, Queue, Scenario
 PANORAMA: Fields = {"width": 512}
 SIX: Fields = {"batch_size": 2, "n_iter": 3}
 LISTED: Fields = {"ad_script_names": "dynamic_prompting,dynamic_thresholding,lafi"}
+LAYERS = "(SD1.5) Only Generate Transparent Image (Attention Injection)"
 REGIONS = "a knight BREAK a red wizard BREAK a blue dragon"
 
 
@@ -185,6 +186,12 @@ NEIGHBOURS = (
         "ic light",
         {0: {"enabled": True, "model_type": "iclight_sd15_fc", "input_fg": REFERENCE} | NO_REMBG},
         refusals=("unsupported_model",),
+    ),
+    Neighbour(
+        "LayerDiffuse",
+        "layerdiffuse",
+        {"Enabled": True, "Method": LAYERS},
+        refusals=("attention_replaced",),
     ),
 )
 
