@@ -148,3 +148,12 @@ def test_the_accordion_has_the_controls(folder: Path, a1111: Any) -> None:
     assert component.elem_id.endswith("ui_pasted")
     assert function({"LAFI reference": "abc"}) == "abc"
     assert function({}) == ""
+
+
+def test_what_is_pasted_has_a_field_of_its_type(folder: Path, a1111: Any) -> None:
+    """Hosts convert it to the type of the field's value, and pass over what has none (gradio 4)."""
+    a1111.script.ui(False)
+    fields = [each for each, _ in a1111.script.infotext_fields]
+    shown = [each for each in fields if type(each).__name__ not in ("Image", "File")]
+    assert len(shown) > 10
+    assert [each.label or each.elem_id for each in shown if each.value is None] == []

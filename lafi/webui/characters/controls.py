@@ -44,9 +44,12 @@ def build(
         find_it = gr.Button(FIND, elem_id=script.elem_id("ui_find"))
         cut_it = gr.Button(CUT, elem_id=script.elem_id("ui_cut_out"))
     name.do_not_save_to_config = True
-    # Filled by the page's script, and by a pasted picture's parameters.
-    data = gr.Textbox(visible=False, elem_id=script.elem_id("ui_save_data"))
-    pasted = gr.Textbox(visible=False, elem_id=script.elem_id("ui_pasted"))
+    # Filled by the page's script, and by a pasted picture's parameters. With a value of its own:
+    # hosts make what is pasted of the value's type, and gradio 4's is else none.
+    data, pasted = (
+        gr.Textbox("", visible=False, elem_id=script.elem_id(f"ui_{each}"))
+        for each in ("save_data", "pasted")
+    )
     saved = [controls[each] for each in SAVED]
     given = ", ".join(("name", *SAVED))
     save_it.click(
