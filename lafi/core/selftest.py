@@ -7,7 +7,6 @@ a running WebUI, where nothing else can look inside.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +19,7 @@ from .levels import scale_input
 from .mask import TokenMask
 from .own import Own
 from .plan import Plan
+from .probe import site_inputs
 from .reference import Conditioning, Reference, UNetForward
 from .replay.bank import Bank
 from .replay.key import Replay
@@ -31,7 +31,8 @@ from .source import Source
 
 # Relative to the spread of the plain answer; half precision rounds at about 1e-3.
 TOLERANCES = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
-TIMESTEP = 601
+# Where in the schedule, as a share of it.
+MIDDLE = 0.601
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,13 @@ class SelfTest:
         self._evaluate, self._forward = evaluate, forward
         self.sites = find_sites(unet)
         self.all = choose_sites(self.sites, 100)
-        self.sigma = reference.schedule.sigma(TIMESTEP)
+        schedule = reference.schedule
+        timestep = round(MIDDLE * len(schedule.log_sigmas))
+        self.sigma, self.reads = schedule.sigma(timestep), schedule.reads(timestep)
         shape = (batch, *reference.z0.shape[1:])
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(2))
         device = reference.z0.device
-        self.x = torch.cat([scale_input(noise.to(device) * self.sigma, self.sigma)] * 2)
+        self.x = torch.cat([self._shown(noise.to(device) * self.sigma)] * 2)
         self.plain = self._call(self.x)
         self.dtype = next(unet.parameters()).dtype
 
@@ -115,8 +118,12 @@ class SelfTest:
         concat = None if own.concat is None else own.concat.expand(count, -1, -1, -1)
         return Conditioning(context, vector, concat)
 
+    def _shown(self, latent: Tensor) -> Tensor:
+        """What the network reads for a variance-exploding latent."""
+        return scale_input(latent, self.sigma, self.reference.prediction)
+
     def _call(self, x: Tensor) -> Tensor:
-        timesteps = torch.full((x.shape[0],), float(TIMESTEP), device=x.device)
+        timesteps = torch.full((x.shape[0],), self.reads, device=x.device)
         with torch.no_grad():
             return self._evaluate(x, timesteps, self._rows(x.shape[0])).float()
 
@@ -158,8 +165,8 @@ class SelfTest:
         return self._check(1, "outside the window", self._injected(plan), self.plain, exact=True)
 
     def _restored(self) -> Check:
-        attention: Any = self.all[-1].module
-        handle = attention.to_out.register_forward_pre_hook(_fail)
+        last = self.all[-1].module
+        handle = getattr(last, "to_out", last).register_forward_pre_hook(_fail)
         try:
             self._injected()
         except _ProvokedError:
@@ -173,7 +180,7 @@ class SelfTest:
         with self._session(self._plan()) as session:
             session.begin(0, 4, self.sigma, _pictures)
             self._call(self.x)
-            row = scale_input(session.reference_latent(), self.sigma)
+            row = self._shown(session.reference_latent())
         x = torch.cat([row, self.x[1:]])
         return self._check(3, "self-reference", self._injected(x=x)[:1], self._call(x)[:1])
 
@@ -186,38 +193,23 @@ class SelfTest:
         """With half the depth, every site up to and including the first that injects still gets
         plain input, and the next ones do not."""
         chosen = choose_sites(self.sites, 50)
-        changed = self._changed_sites(chosen)
-        order = [site.name for site in self.sites]
-        first = order.index(chosen[0].name)
-        early = [changed[name] for name in order[: first + 1]]
-        late = [changed[name] for name in order[first + 1 :]]
+        changed = list(self._changed_sites(chosen).values())
+        # Two sites of a transformer's block have one input.
+        modules = [site.module for site in self.sites]
+        first = len(modules) - modules[::-1].index(chosen[0].module)
+        early, late = changed[:first], changed[first:]
         broken = max(early) > 0 or (bool(late) and min(late) == 0)
         return Check(4, "first changed block is the slider's", float(broken), 0.0)
 
     def _changed_sites(self, chosen: tuple[Any, ...]) -> dict[str, float]:
         """By how much each site's input differs from plain when `chosen` inject."""
-        plain = self._site_inputs(lambda: self._call(self.x))
-        injected = self._site_inputs(lambda: self._injected(self._plan(sites=chosen)))
-        return {name: float((injected[name] - plain[name]).abs().max()) for name in plain}
-
-    def _site_inputs(self, call: Callable[[], Any]) -> dict[str, Tensor]:
-        seen: dict[str, Tensor] = {}
-
-        def keep(name: str) -> Callable[..., None]:
-            def hook(module: nn.Module, args: tuple[Any, ...]) -> None:
-                # The target's rows come last; the reference's pass is a single row.
-                if args[0].shape[0] == self.x.shape[0]:
-                    seen[name] = args[0].detach().float().clone()
-
-            return hook
-
-        with ExitStack() as stack:
-            for site in self.sites:
-                attention: Any = site.module
-                handle = attention.to_q.register_forward_pre_hook(keep(site.name))
-                stack.callback(handle.remove)
-            call()
-        return seen
+        rows, plan = self.x.shape[0], self._plan(sites=chosen)
+        plain = site_inputs(self.sites, rows, lambda: self._call(self.x))
+        injected = site_inputs(self.sites, rows, lambda: self._injected(plan))
+        return {
+            site.name: float((injected[site.name] - plain[site.name]).abs().max())
+            for site in self.sites
+        }
 
     def _part(self, name: str) -> str:
         return next(site.part for site in self.sites if site.name == name)
@@ -233,7 +225,7 @@ class SelfTest:
         with self._session(self._plan()) as session:
             session.begin(0, 4, self.sigma, _pictures)
             self._call(self.x)
-            row = scale_input(session.reference_latent(), self.sigma)
+            row = self._shown(session.reference_latent())
         x = torch.cat([row, self.x[1:]])
         strong = self._injected(x=x, sources=[Source(self.reference, 1e4)])
         return self._check(5, "strength to infinity replaces", strong[:1], self._call(x)[:1])
