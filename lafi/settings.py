@@ -136,6 +136,11 @@ class LafiSettings:
         "Flux and Chroma only: where the reference stands. own: at the same places. beside: to the "
         "right of the picture. none: nowhere. soft: at the same places, told apart less sharply.",
     )
+    reference_size: float = _setting(
+        Number(25, 100, 5, "%"), 100, "Reference size",
+        "How large the reference is shown, against the picture's side. 50 takes a quarter of the "
+        "memory. One that would not fit is shown smaller by itself.",
+    )
     # fmt: on
 
     @property

@@ -6,11 +6,22 @@ import os
 
 import torch
 
+# Of a device's memory, what recordings that are in use may take, beside model and activations; and
+# the sizes of references that would take more.
+SHARE, SIZES = 0.25, (0.5, 0.25)
+
 
 def free_bytes(device: torch.device) -> int:
     """Bytes that a CUDA device can still give, PyTorch's own cache included."""
     free, _ = torch.cuda.mem_get_info(device)
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+def total_bytes(device: torch.device) -> int:
+    """All that a device has; of the CPU 0 where it cannot be asked."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return machine_bytes()
 
 
 def allocated_bytes(device: torch.device) -> int:
@@ -29,6 +40,18 @@ def machine_bytes() -> int:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
         return 0
+
+
+def size_that_fits(wanted: float, needed: int, available: int) -> float:
+    """Side of references against the picture's: as wanted, or the largest of some smaller ones.
+
+    Args:
+        needed: bytes of recordings of the picture's own size.
+        available: bytes of the device; 0 where nobody knows.
+    """
+    sizes = [wanted, *(each for each in SIZES if each < wanted)]
+    fitting = [each for each in sizes if needed * each**2 <= SHARE * available]
+    return fitting[0] if fitting else sizes[0 if not available else -1]
 
 
 def out_of_memory(error: RuntimeError) -> bool:

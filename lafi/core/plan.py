@@ -33,6 +33,7 @@ class Plan:
         position: where a reference's tokens stand, in a network with rotary positions: own, beside,
             none or soft.
         context_hook: the host's own treatment of a context before to_k and to_v.
+        size: height and width of the picture's latent; None where every reference has it.
         upcast: compute weighted attention in float32.
         progress: see `ReferenceRunner`.
     """
@@ -45,6 +46,7 @@ class Plan:
     fused: bool | Batching = False
     position: str = "own"
     context_hook: ContextHook | None = None
+    size: tuple[int, int] | None = None
     upcast: bool = False
     progress: Callable[[int, int], None] = lambda done, total: None
 

@@ -179,7 +179,8 @@ class References:
         self._met = True
         size = call.x.shape[-2:]
         for each, source in zip(self.recorders, self.sources, strict=True):
-            if source.region is not None and each.runner.reference.z0.shape[-2:] != size:
+            whole = self.plan.size or each.runner.reference.z0.shape[-2:]
+            if source.region is not None and whole != size:
                 raise LafiError(
                     "region_in_tiles",
                     f"the picture is made in tiles of {size[1]}x{size[0]} latent cells, and "

@@ -71,6 +71,9 @@ class Host(Protocol):
             params: what the host's CFG denoiser callback gets.
         """
 
+    def memory(self) -> int:
+        """Bytes of the device that samples, whoever takes them now; 0 where nobody knows."""
+
     def reserve(self, p: Any, nbytes: int) -> None:
         """Announces memory that LAFI will need while `p` samples, before it does."""
 

@@ -11,6 +11,7 @@ import torch
 from modules import devices, extra_networks, prompt_parser, sd_samplers_common, shared
 from torch import Tensor, nn
 
+from ..core.memory import total_bytes
 from ..core.reference import Conditioning, UNetForward
 from ..core.replay.key import Identity
 from ..core.rng import seeded
@@ -78,6 +79,9 @@ class WebUIHost(ABC):
 
     def upcast_attention(self) -> bool:
         return bool(getattr(shared.opts, "upcast_attn", False))
+
+    def memory(self) -> int:
+        return total_bytes(torch.device(devices.device))
 
     def quieten(self, sites: Sequence[Site]) -> Callable[[], None]:
         """Switches HyperTile off where injection is on: it cuts what a mask chooses from."""

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from ..core.kept import Kept
 from ..core.mask import TokenMask
+from ..core.memory import size_that_fits
 from ..core.own import Own
 from ..core.plan import Plan
-from ..core.reference import Conditioning, Reference
+from ..core.reference import CELLS, Conditioning, Reference
 from ..core.schedule import Window
 from ..core.sites import Site
 from ..core.source import Source
@@ -50,6 +51,7 @@ class Material:
     Attributes:
         own: of each pass whose reference is a panel, whether what that left while it was made
             serves, or why it does not.
+        size: side of the references against the picture's, in the latest pass.
         crops: what the latest size cut away of each.
         firsts: the first picture that is made, by model and size, once it is.
     """
@@ -68,6 +70,7 @@ class Material:
         # A run's text encoder changes with the model and with the networks that a prompt names.
         self._texts: dict[tuple, Conditioning] = {}
         self._told: set[tuple] = set()
+        self.size = 1.0
         self.firsts: dict[tuple, tuple[int, Kept]] = {}
         self.part = Part(p) if part is None else part
         self.own: dict[str, str] = {}
@@ -160,6 +163,7 @@ class Material:
 
     def _reference(self, index: int, host: Host, height: int, width: int) -> Reference:
         settings, picture = self.settings, self.views[index].picture
+        height, width = (_smaller(side, self.size) for side in (height, width))
         fitted = self._fitted(index, width * CELL, height * CELL)
         key = self._key(host, picture, fitted)
         z0 = kept.latents.get(key, lambda: host.encode(fitted.pixels))
@@ -226,8 +230,22 @@ class Material:
             getattr(self.p, "tiling", None),
         )
 
-    def plan(self, host: Host, sites: tuple[Site, ...]) -> Plan:
-        """What to do at some sites."""
+    def fit_memory(self, needed: int, available: int) -> None:
+        """Chooses how large references are shown: as the user wants, or smaller if they would not
+        fit. By all that a device has, so that a request gives the same picture whenever it is made.
+
+        Args:
+            needed: bytes of a recording of one reference in the picture's own size.
+            available: bytes of the device; 0 where nobody knows.
+        """
+        wanted, needed = self.settings.reference_size / 100, needed * max(1, len(self.views))
+        self.size = size_that_fits(wanted, needed, available)
+        if self.size < wanted:
+            log.warning("the reference is shown at %.0f %% of its size: its recordings would take "
+                        "%.1f GiB.", 100 * self.size, needed * wanted**2 / 2**30)  # fmt: skip
+
+    def plan(self, host: Host, sites: tuple[Site, ...], size: tuple[int, int]) -> Plan:
+        """What to do at some sites, in a pass at a latent size."""
         settings = self.settings
         return Plan(
             sites,
@@ -237,10 +255,16 @@ class Material:
             refresh=settings.refresh,
             fused=kept.fused(),
             position=settings.position,
+            size=size,
             context_hook=host.context_hook(),
             upcast=host.upcast_attention(),
             progress=show_progress,
         )
+
+
+def _smaller(side: int, share: float) -> int:
+    """A side in latent cells, such that all levels of a UNet fit together."""
+    return side if share == 1 else max(round(side * share / CELLS), 1) * CELLS
 
 
 def _mask_given(view: View) -> bool:

@@ -67,6 +67,7 @@ def _references(material: Material) -> list[dict[str, Any]]:
             "region": astuple(view.character.region) if view.character.region else None,
             "cut": {"reference": crop.cut, "subject": crop.subject_cut},
             "figure": view.picture.figure,
+            "size": round(100 * material.size),
             # Of a storyboard's panel, by pass: whether what it left while it was made serves.
             "own": {} if index else dict(material.own),
         }
@@ -108,4 +109,5 @@ def summarise(report: dict[str, Any]) -> str:
 def _shown(reference: dict[str, Any]) -> str:
     figure = reference["figure"]
     cut_out = "" if figure is None else f" (the figure, {figure * 100:.0f} % of it)"
-    return reference["hash"] + cut_out
+    size = "" if reference["size"] == 100 else f" at {reference['size']} % of its size"
+    return reference["hash"] + cut_out + size

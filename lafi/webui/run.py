@@ -8,6 +8,7 @@ make pictures inside of pictures: a copy has no run until it begins its own.
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import time
 from contextlib import ExitStack
@@ -94,7 +95,8 @@ class Run:
             session = self._open(host, height, width)
             each = session.plan.estimate(host.unet(), height, width)
             assert self.material is not None
-            host.reserve(self.p, each * max(1, len(self.material.views)))
+            views = max(1, len(self.material.views))
+            host.reserve(self.p, math.ceil(each * views * self.material.size**2))
         except Exception as error:
             self.fail(error)
 
@@ -196,10 +198,11 @@ class Run:
         settings = self.settings
         chosen = choose_sites(sites, settings.depth, settings.layers, settings.blocks)
         check_position(unet, settings.position)
+        plan = self.material.plan(host, chosen, (height, width))
+        self.material.fit_memory(plan.estimate(unet, height, width), host.memory())
         sources = self.material.sources(host, height, width)
         self.host_name, self.family = host.name, host.family()
         self.description = describe_sites(sites, chosen)
-        plan = self.material.plan(host, chosen)
         self._session = self._resources.enter_context(
             Session(unet, sources, plan, host.forward(), self.passes[-1], kept.replay(host))
         )

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ..core.memory import size_that_fits
+from ..core.plan import Plan
 from ..core.recorder import RECORDINGS
 from ..core.schedule import Window
 from ..core.sites import check_position, choose_sites, describe_sites, find_sites
@@ -14,18 +16,20 @@ from ..errors import LafiError
 from ..hosts import find_host
 from ..regions import parse_region
 from ..settings import LafiSettings, validate
-from .images import Picture, find_crop
+from .images import CELL, Picture, find_crop
 from .views import open_views
 
 # The fields that the two lines depend on.
 STATUS = (
     *("depth", "layers", "start", "cutoff", "strength", "fidelity", "stream", "refresh"),
-    *("region", "anchor", "blocks", "position"),
+    *("region", "anchor", "blocks", "position", "reference_size"),
 )
 FIT = ("image", "mask", "fit", "cutout", "views")
 
 # What the line about the cost assumes: the page's own number of steps is not known here.
 EVALUATIONS = 20
+# And what the line about memory does: nor is its size, in pixels.
+SIDE = 1024
 # Shares of one evaluation's work with CFG, whose two rows the reference joins as one more; and what
 # the longer attention costs at usual sizes (README, "Cost").
 ROW, LONGER = 0.5, 0.1
@@ -55,10 +59,22 @@ def describe(values: Mapping[str, Any], pictures: int = 1) -> str:
         return f"{where}: nothing is injected at strength 0."
     if start >= cutoff:
         return f"{where}: nothing is injected; the cutoff must be above the start."
+    each = Plan(chosen, Window(start, cutoff)).estimate(unet, SIDE // CELL, SIDE // CELL)
+    memory = _describe_memory(settings, each, max(pictures, 1), host.memory())
     return (
         f"{where}: {describe_sites(sites, chosen)}; from {start:g} % to {cutoff:g} % of the run; "
-        f"{_describe_cost(settings, pictures)}."
+        f"{_describe_cost(settings, pictures)}. {memory}"
     )
+
+
+def _describe_memory(settings: LafiSettings, each: int, count: int, available: int) -> str:
+    """What `count` references take, of which one takes `each` bytes in the picture's own size."""
+    wanted = settings.reference_size / 100
+    size = size_that_fits(wanted, each * count, available)
+    taken = each * count * size**2
+    told = f"{taken / 2**30:.1f} GiB" if taken >= 2**30 else f"{math.ceil(taken / 2**20)} MiB"
+    smaller = f", shown at {100 * size:.0f} % of its size to fit" if size < wanted else ""
+    return f"At {SIDE}x{SIDE} the reference takes about {told}{smaller}."
 
 
 def _describe_cost(settings: LafiSettings, pictures: int) -> str:

@@ -46,6 +46,15 @@ def forge() -> Iterator[WebUI]:
     yield from _start("forge")
 
 
+@pytest.fixture
+def flux(forge: WebUI) -> WebUI:
+    """Forge with a transformer of flow matching."""
+    from .flow import load_transformer
+
+    load_transformer()
+    return forge
+
+
 def _start(kind: str) -> Iterator[WebUI]:
     from .host import WebUI
 

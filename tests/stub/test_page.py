@@ -37,7 +37,7 @@ def test_the_hosts_page_defaults_keep_nothing_of_lafi(built: list[Any]) -> None:
     valued = gr.Slider, gr.Radio, gr.Checkbox, gr.Textbox, gr.Number, gr.Dropdown, gr.Image, gr.File
     saved = [each for each in built if isinstance(each, valued) and each.label]
     saved += [each for each in built if isinstance(each, gr.Accordion) and each.label == TITLE]
-    assert len(saved) == 24
+    assert len(saved) == 25
     assert [each.label for each in saved if not each.do_not_save_to_config] == []
 
 

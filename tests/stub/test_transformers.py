@@ -1,85 +1,24 @@
-"""Transformers on the Forge family: a run on a stand-in, and what is refused by name."""
+"""Transformers on the Forge family: runs on a stand-in, and what they take of memory."""
 
 from __future__ import annotations
 
-import sys
-import types
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
-from backend.patcher.unet import KModel, UnetPatcher
 from modules import sd_models
 from torch import Tensor, nn
 
-from lab.host.model import RandomText
-from lafi.core.joint.seam import is_ours
 from lafi.core.reference import Conditioning
 from lafi.errors import LafiError
 from lafi.hosts import find_host
-from lafi.hosts.forge import forge_forward
-from tests.joint.flux_shape import FluxShape
-from tests.joint.parts import TEXT, VECTOR
+from lafi.hosts.forge import ForgeHost, forge_forward
+from lafi.webui import status
 
+from .flow import LEVELS, holder
 from .host import WebUI, reference
 
-LEVELS = torch.arange(1, 1001) / 1000
 LAFI = {"image": reference(), "cutout": "off"}
-
-
-class Network(FluxShape):
-    """Called as Chroma is: without a text vector."""
-
-    def forward(self, x: Tensor, timestep: Tensor, context: Tensor, **kwargs: Any) -> Tensor:
-        kwargs.setdefault("y", torch.zeros(len(x), VECTOR))
-        answer: Tensor = super().forward(x, timestep, context, **kwargs)
-        return answer
-
-
-class FlowPrediction(nn.Module):
-    """The host's `PredictionFlux`."""
-
-    prediction_type = "const"
-
-    def __init__(self, multiplier: float = 1.0) -> None:
-        super().__init__()
-        self.sigmas, self.multiplier = LEVELS, multiplier
-
-    def timestep(self, sigma: Tensor) -> Tensor:
-        return sigma * self.multiplier
-
-    def calculate_input(self, sigma: Tensor, noise: Tensor) -> Tensor:
-        return noise
-
-    def calculate_denoised(self, sigma: Tensor, output: Tensor, x: Tensor) -> Tensor:
-        return x - output * sigma.view(-1, 1, 1, 1)
-
-
-@pytest.fixture
-def flux(forge: WebUI) -> Iterator[WebUI]:
-    """Forge with a transformer of flow matching."""
-    torch.manual_seed(5)
-    model: Any = sd_models.model_data.sd_model
-    holder = KModel(Network(), FlowPrediction())  # type: ignore[arg-type]
-    model.forge_objects_original.unet = UnetPatcher(holder)
-    model.forge_objects = model.forge_objects_original.shallow_copy()
-    model._text = RandomText(TEXT)
-    # The levels that the sampler walks down.
-    model.alphas_cumprod = 1 / (1 + LEVELS**2)
-    model.__class__ = type("Flux", (type(model),), {"is_sd1": False})
-    yield forge
-    assert not any(map(is_ours, _methods(holder)))
-
-
-def _methods(holder: nn.Module) -> list[Any]:
-    return [each for module in holder.modules() for each in vars(module).values()]
-
-
-def holder_of() -> Any:
-    """The host's holder of the network."""
-    model: Any = sd_models.model_data.sd_model
-    return model.forge_objects_original.unet.model
 
 
 def picture(webui: WebUI, lafi: dict[str, Any] | None = None, **fields: Any) -> Tensor:
@@ -102,6 +41,7 @@ def test_the_reference_acts_and_is_replayed(flux: WebUI) -> None:
     assert made["injected"] == replayed["injected"] == replayed["replayed"] + replayed["reused"]
     assert made["sites"] == [f"single_blocks.{number}.attn" for number in range(4)]
     assert torch.equal(picture(flux), plain)
+    assert not any("forward" in vars(module) for module in holder().modules())
     assert flux.swallowed() == []
 
 
@@ -122,13 +62,61 @@ def test_every_stream_gives_a_picture_and_gives_it_again(flux: WebUI, stream: st
 
 def test_the_host_is_told_of_the_memory(flux: WebUI) -> None:
     seen: list[int] = []
-    holder_of().diffusion_model.register_forward_pre_hook(
+    holder().diffusion_model.register_forward_pre_hook(
         lambda *_: seen.append(_objects().unet.extra_preserved_memory_during_sampling)
     )
     picture(flux, LAFI)
-    sites = flux.last_run["passes"][0]["sites"]
-    # Keys and values of 64 tokens 32 wide, in float32.
-    assert set(seen) == {len(sites) * 2 * 64 * 32 * 4}
+    assert set(seen) == {RECORDING}
+    seen.clear()
+    picture(flux, LAFI | {"reference_size": 50})
+    assert set(seen) == {RECORDING // 4}
+
+
+# Keys and values at four sites, 64 tokens 32 wide, in float32.
+RECORDING = 4 * 2 * 64 * 32 * 4
+
+
+@pytest.mark.parametrize(("given", "memory", "size"), [
+    ({}, 4 * RECORDING, 100),
+    ({}, 4 * RECORDING - 1, 50),
+    ({"reference_size": 50}, 4 * RECORDING, 50),
+])  # fmt: skip
+def test_a_reference_is_shown_smaller(
+    flux: WebUI, monkeypatch: pytest.MonkeyPatch, given: dict[str, int], memory: int, size: int
+) -> None:
+    monkeypatch.setattr(ForgeHost, "memory", lambda host: memory)
+    plain, made = picture(flux), picture(flux, LAFI | given)
+    [told] = flux.last_run["references"]
+    assert told["size"] == size
+    assert flux.last_run["passes"][0]["reference_bytes"] == _recorded(size)
+    assert not torch.allclose(made, plain, atol=1e-3)
+    assert torch.equal(picture(flux, LAFI | given), made)
+    assert flux.swallowed() == []
+
+
+def _recorded(size: int) -> int:
+    tokens = 64 * size**2 // 10000
+    # Beside keys and values each token's place is kept.
+    return RECORDING * size**2 // 10000 + 4 * tokens * 4 * 4
+
+
+def test_a_region_with_a_smaller_reference(flux: WebUI) -> None:
+    whole = picture(flux, LAFI | {"reference_size": 50})
+    left = picture(flux, LAFI | {"reference_size": 50, "region": "left"})
+    assert flux.last_run["error"] is None
+    assert not torch.equal(left, whole)
+
+
+def test_the_page_tells_of_the_memory(flux: WebUI, monkeypatch: pytest.MonkeyPatch) -> None:
+    # 64 times the tokens of the tests' pictures.
+    whole = 64 * RECORDING
+    for given, memory, said in (
+        ({}, 4 * whole, f"takes about {whole >> 20} MiB."),
+        ({"reference_size": 50}, 4 * whole, f"takes about {whole >> 22} MiB."),
+        ({}, 4 * whole - 1, f"takes about {whole >> 22} MiB, shown at 50 % of its size to fit."),
+    ):
+        monkeypatch.setattr(ForgeHost, "memory", lambda host, memory=memory: memory)
+        assert status.describe(given).endswith(f" At 1024x1024 the reference {said}")
 
 
 def _objects() -> Any:
@@ -146,7 +134,7 @@ def test_levels_that_are_none_are_refused(flux: WebUI) -> None:
 
 
 def test_what_the_network_reads_at_a_level(flux: WebUI) -> None:
-    holder_of().predictor.multiplier = 1000.0
+    holder().predictor.multiplier = 1000.0
     host = find_host()
     schedule = host.schedule()
     assert host.prediction() == "flow"
@@ -171,97 +159,3 @@ def test_distilled_guidance_reaches_the_references_pass() -> None:
     assert seen["y"].shape == (2, 7)
     assert seen["control"] is None
     assert "patches_replace" not in seen["transformer_options"]
-
-
-# ---- what is refused --------------------------------------------------------------------------
-
-
-def refused(webui: WebUI) -> str:
-    """The message of the refusal; no network may have been called."""
-    calls: list[Any] = []
-    holder_of().diffusion_model.register_forward_pre_hook(lambda *_: calls.append(1))
-    with pytest.raises(LafiError) as caught:
-        webui.injected()
-    assert caught.value.code == "unsupported_model"
-    assert webui.last_run["error"]["code"] == "unsupported_model"
-    assert calls == []
-    return str(caught.value)
-
-
-@pytest.mark.parametrize(("engine", "network"), [
-    ("QwenImage", "QwenImageTransformer2DModel"),
-    ("Anima", "Anima"),
-    ("Krea2", "SingleStreamDiT"),
-    ("ErnieImage", "ErnieImageModel"),
-    ("PiD", "PidNet"),
-    ("AuraFlow", "MMDiT"),
-])  # fmt: skip
-def test_transformers_that_are_not_known_are_named(forge: WebUI, engine: str, network: str) -> None:
-    model: Any = sd_models.model_data.sd_model
-    holder_of().diffusion_model = type(network, (nn.Module,), {})()
-    model.__class__ = type(engine, (type(model),), {})
-    message = refused(forge)
-    assert f"({engine}, {network})" in message
-    assert "does not know" in message
-
-
-@pytest.mark.parametrize("network", ["WanModel", "HunyuanVideo"])
-def test_video_is_refused(flux: WebUI, network: str) -> None:
-    kind = type(holder_of().diffusion_model)
-    holder_of().diffusion_model.__class__ = type(network, (kind,), {})
-    assert "makes videos" in refused(flux)
-
-
-def test_nunchaku_is_refused(flux: WebUI) -> None:
-    kind = type("NunchakuZImageAttention", (nn.Module,), {})
-    holder_of().diffusion_model.single_blocks[1].stream.out = kind()
-    assert "Nunchaku" in refused(flux)
-
-
-def test_a_compiled_model_is_refused(flux: WebUI) -> None:
-    holder = holder_of()
-    holder._orig_apply_model = holder.apply_model
-    assert "is compiled" in refused(flux)
-
-
-def test_a_compiled_block_is_refused(flux: WebUI) -> None:
-    block = holder_of().diffusion_model.single_blocks[3]
-    block._compiled_call_impl = lambda *args, **_: args[0]
-    assert "compiled" in refused(flux)
-
-
-@pytest.mark.parametrize("said", ["kontext", "edit", "ref_latents"])
-@pytest.mark.parametrize("as_class", [False, True], ids=["Forge", "Forge Neo"])
-def test_pictures_of_its_own_are_refused(
-    flux: WebUI, monkeypatch: pytest.MonkeyPatch, said: str, as_class: bool
-) -> None:
-    given: Any = {said: [torch.zeros(1)]}
-    if as_class:
-        given = type("Meta", (type,), {"get": lambda cls, name: getattr(cls, name, None)})(
-            "dynamic_args", (), given
-        )
-    args = types.ModuleType("backend.args")
-    args.dynamic_args = given  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "backend.args", args)
-    assert "Kontext" in refused(flux)
-
-
-@pytest.mark.parametrize("packed", [False, True])
-def test_fill_and_depth_are_refused(flux: WebUI, packed: bool) -> None:
-    """Forge builds all alike, so that the weight tells; a packed weight does not."""
-    network = holder_of().diffusion_model
-    network.img_in = nn.Linear(384, 32)
-    if packed:
-        network.in_channels = 384
-        network.img_in.weight = nn.Parameter(torch.zeros(6144, 1).byte(), requires_grad=False)
-    assert "Fill" in refused(flux)
-
-
-def test_flux_2_is_refused(flux: WebUI) -> None:
-    holder_of().diffusion_model.patch_size = 1
-    assert "does not know" in refused(flux)
-
-
-def test_flow_on_a_unet_is_refused(forge: WebUI) -> None:
-    holder_of().predictor = FlowPrediction()
-    assert "predicts neither" in refused(forge)

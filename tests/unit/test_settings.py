@@ -180,10 +180,10 @@ def test_the_default_is_good_and_everywhere_the_same(field: Field) -> None:
 
 
 def test_the_order_of_fields_is_public() -> None:
-    assert [field.name for field in FIELDS[:22]] == [
+    assert [field.name for field in FIELDS[:23]] == [
         "enabled", "image", "depth", "cutoff", "start", "strength", "fidelity", "stream", "prompt",
         "mask", "cutout", "passes", "fit", "noise_seed", "layers", "refresh", "region",
-        "references", "anchor", "views", "blocks", "position",
+        "references", "anchor", "views", "blocks", "position", "reference_size",
     ]  # fmt: skip
 
 
