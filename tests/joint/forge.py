@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import sys
 from typing import Any
-from unittest import mock
+
+from lab.host.forge import network_module
 
 from .harness import Case, fill
 
 FOLDER = "LAFI_FORGE"
 NAMES = ("forge flux", "forge chroma", "forge sd3")
-# Forge reads its command line when a part of it is first imported.
-FLAGS = ["--always-cpu", "--attention-pytorch", "--all-in-fp32"]
 SIZES: dict[str, Any] = {
     "hidden_size": 64,
     "mlp_ratio": 4.0,
@@ -27,12 +24,7 @@ SIZES: dict[str, Any] = {
 
 
 def _module(name: str) -> Any:
-    folder = os.environ[FOLDER]
-    for path in (f"{folder}/packages_3rdparty", folder):
-        if path not in sys.path:
-            sys.path.insert(0, path)
-    with mock.patch.object(sys, "argv", [sys.argv[0], *FLAGS]):
-        return importlib.import_module(f"backend.nn.{name}")
+    return network_module(os.environ[FOLDER], name)
 
 
 def case(name: str) -> Case:
