@@ -138,7 +138,8 @@ class Material:
         if trace is None:
             return None
         now = self._now(host, height, width)
-        found = trace.find(now, self.settings) if view.character.region is None else series.REGION
+        why = series.REGION if view.character.region else series.SMALLER if self.size < 1 else ""
+        found = why or trace.find(now, self.settings)
         told = found if isinstance(found, str) else series.USED
         self.own["hires" if now.hires else "first"] = told
         if isinstance(found, str):

@@ -19,6 +19,7 @@ ATTRIBUTE = "lafi_series"
 USED = "used"
 NOT_RECORDED = "it was not recorded while it was made"
 REGION = "it acts in a region"
+SMALLER = "it is seen smaller (Reference size)"
 # What may differ between two passes.
 OTHER = {
     "model": "another model",

@@ -204,13 +204,12 @@ class Roles:
         return Part(p, trace if wanted and keeps else None, sees), trace
 
     def _those_after(self, number: int) -> list[LafiSettings]:
-        """The settings of the panels whose reference a panel is."""
+        """The settings of the panels that may see what a panel leaves, in its full size."""
         later = [each for each in range(number + 1, len(self.panels)) if self.takes_part(each)]
         if self.settings.reference == "last":
             later = later[:1]
-        return [
-            self._asked[each] for each in later if self._follows(each) and self._asked[each].acts
-        ]
+        asked = [self._asked[each] for each in later if self._follows(each)]
+        return [each for each in asked if each.acts and each.reference_size == 100]
 
 
 def _has_strength(tag: Any) -> bool:

@@ -113,6 +113,14 @@ def test_a_user_who_keeps_no_recordings_gets_none(stage: Stage) -> None:
     assert same(done.images[2], by_hand)
 
 
+def test_a_smaller_reference_is_the_picture(stage: Stage) -> None:
+    stage.make({"panels": f"{TWO} --reference_size 50\nreading"})
+    assert own(stage) == [{"first": series.SMALLER}, {"first": "used"}]
+    stage.forget()
+    stage.make({"panels": TWO}, {"enabled": False, "reference_size": 50})
+    assert own(stage) == [{"first": series.SMALLER}]
+
+
 def test_in_a_region_the_picture_is_recorded(stage: Stage) -> None:
     # The region is of the accordion's reference, which the panel's picture takes the place of.
     stage.make({"panels": TWO}, {"image": reference(), "region": "left"})
