@@ -6,13 +6,16 @@ In Forge's environment: ``python -m lab.bench.transformers --forge FOLDER``.
 from __future__ import annotations
 
 import argparse
+import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from lafi.core.injection import Row
 from lafi.core.levels import NoiseSchedule, flow_level, flow_sigma
@@ -165,23 +168,35 @@ class Bench:
         self.network(x, read, **self._text(rows, "meta"))
 
     @torch.no_grad()
-    def run(self, scheme: Scheme | None, sites: Any, bank: Bank) -> PassReport:
-        """A whole run, without the sampler; None for a plain one."""
-        report = PassReport("count")
-        levels = [flow_sigma(float(LEVELS[round(999 - 999 * i / EVALUATIONS)]))
-                  for i in range(EVALUATIONS)]  # fmt: skip
-        if scheme is None:
-            for sigma in levels:
-                self.call(flow_level(sigma))
-            return report
+    def plain(self) -> int:
+        """Operations of an evaluation without LAFI."""
+        return _counted(lambda: self.call(0.5))
+
+    @torch.no_grad()
+    def run(self, scheme: Scheme, sites: Any, bank: Bank, plain: int) -> tuple[int, PassReport]:
+        """Operations of a whole run, without the sampler.
+
+        The first two evaluations that inject are counted: the others are like the second.
+        """
+        report, levels = PassReport("count"), _levels()
         source = Source(self.reference(scheme.side), scheme.strength)
-        replay = Replay(bank, lambda: "one")
         plan = Plan(sites, **scheme.plan)
+        # What is recorded in each evaluation has a key that only real timesteps tell.
+        replay = None if plan.refresh == 1 else Replay(bank, lambda: "one")
+        counted = []
         with Session(self.network, [source], plan, self.forward, report, replay) as session:
-            for index, sigma in enumerate(levels):
+            for index, sigma in enumerate(levels[:3]):
                 session.begin(index, EVALUATIONS, sigma, _rows)
-                self.call(flow_level(sigma))
-        return report
+                if sigma < math.inf:
+                    counted.append(_counted(functools.partial(self.call, flow_level(sigma))))
+        active = plan.window.count(EVALUATIONS, 1)  # but for the first, of nothing but noise
+        first, second = counted
+        return first + (active - 1) * second + (EVALUATIONS - active) * plain, report
+
+
+def _levels() -> list[float]:
+    shares = (1 - index / EVALUATIONS for index in range(EVALUATIONS))
+    return [flow_sigma(float(LEVELS[round(999 * share)])) for share in shares]
 
 
 def _rows(rows: int, kwargs: dict[str, Any]) -> list[Row]:
@@ -191,8 +206,8 @@ def _rows(rows: int, kwargs: dict[str, Any]) -> list[Row]:
 def count(shape: Shape, folder: str, side: int) -> None:
     """Tells the ratios to a plain run, and how much a recording takes."""
     bench = Bench(shape, folder, side)
-    plain = _counted(lambda: bench.run(None, (), Bank(0)))
-    terms = plain / 2 / EVALUATIONS / shape.rows / 1e12
+    plain = bench.plain()
+    terms = plain / 2 / shape.rows / 1e12
     print(f"\n{shape.name}, {8 * side}x{8 * side}, {shape.rows} row(s): {terms:.2f} TMAC a row")
     for name, layers, blocks in shape.sets:
         sites = choose_sites(bench.sites, 100, layers, blocks)
@@ -201,22 +216,29 @@ def count(shape: Shape, folder: str, side: int) -> None:
         for scheme in SCHEMES:
             if not scheme.later:
                 bank.clear()
-            reports: list[PassReport] = []
-
-            def run(scheme: Scheme = scheme, sites: Any = sites, bank: Bank = bank,
-                    reports: list[PassReport] = reports) -> None:  # fmt: skip
-                reports.append(bench.run(scheme, sites, bank))
-
-            ratio, [made] = _counted(run) / plain, reports
+            total, made = bench.run(scheme, sites, bank, plain)
             mib = made.reference_bytes / 2 / 2**20  # in half precision
-            print(f"    {scheme.name:42} {ratio:6.3f}   {made.recorded} recorded, "
-                  f"{mib:6.0f} MiB each", flush=True)  # fmt: skip
+            print(f"    {scheme.name:42} {total / plain / EVALUATIONS:6.3f}   "
+                  f"{made.recorded} recorded, {mib:6.0f} MiB each", flush=True)  # fmt: skip
+
+
+class _Counter(TorchDispatchMode):
+    """Adds up what torch knows of each operation."""
+
+    total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        known = flop_registry.get(func._overloadpacket)
+        if known is not None:
+            self.total += known(*args, **(kwargs or {}), out_val=out)
+        return out
 
 
 def _counted(run: Callable[[], object]) -> int:
-    with FlopCounterMode(display=False) as counter:
+    with _Counter() as counter:
         run()
-    return counter.get_total_flops()
+    return counter.total
 
 
 def main() -> None:

@@ -58,9 +58,8 @@ class Plan:
         """Bytes of the reference's keys and values at a latent size; no mask assumed."""
         family = find_family(unet)
         if family is not None:
-            layout = family.layout(unet, torch.empty(0, 0, height, width), None)
             channels = sum(_widest(site.module) for site in self.sites)
-            return 2 * layout.tokens * channels * _bytes(unet)
+            return 2 * math.prod(family.size(height, width)) * channels * _bytes(unet)
         # Not by name: other extensions wrap whole blocks.
         blocks = {id(getattr(each, "attn1", None)): each for each in unet.modules()}
         widths = [_width(blocks.get(id(site.module)), site) for site in self.sites]

@@ -15,6 +15,7 @@ from lafi.core.replay.bank import Bank
 from lafi.core.replay.key import Replay
 from lafi.core.schedule import Window
 from lafi.core.source import Source
+from lafi.errors import LafiError
 from lafi.regions import Region
 
 from .harness import HEIGHT, LEVELS, TOLERANCE, WIDTH, Case, mask, pictures, run
@@ -150,6 +151,15 @@ def test_later_batches_see_the_first_picture_of_all(case: Case) -> None:
     )
     wanted = case.injected(both, [Source(Own(case.schedule))], pictures)
     torch.testing.assert_close(seen, wanted[1:], **TOLERANCE)
+
+
+def test_a_call_whose_text_cannot_be_found_is_refused(sd3: Case) -> None:
+    target = sd3.target()
+    with sd3.session(sd3.reference()) as session:
+        session.begin(0, 4, target.sigma, pictures)
+        with pytest.raises(LafiError, match="without a text by name") as caught:
+            sd3.network(target.latent, torch.ones(2), target.vector, target.context)
+    assert caught.value.code == "unsupported_model"
 
 
 # ---- what others do meanwhile -------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ...errors import LafiError
 from ..site import DECODER, ENCODER, Site
 from .layout import Layout
 from .seam import Seam
@@ -44,10 +45,23 @@ class Family:
         lists = (*self.roots, *self.marks)
         return all(isinstance(getattr(network, each, None), nn.ModuleList) for each in lists)
 
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """A latent's height and width in tokens."""
+        return -(-height // self.patch), -(-width // self.patch)
+
     def layout(self, network: nn.Module, x: Tensor, context: Tensor | None) -> Layout:
-        """Of a call with a latent (B, C, h, w) and a text (B, L, D)."""
-        height, width = (-(-side // self.patch) for side in x.shape[-2:])
-        return Layout(0 if context is None else self.text(network, context), height, width)
+        """Of a call with a latent (B, C, h, w) and a text (B, L, D).
+
+        Raises:
+            LafiError: `unsupported_model` where the text is not given by name.
+        """
+        if context is None:
+            raise LafiError(
+                "unsupported_model",
+                "the network is called without a text by name, so that its tokens cannot be told.",
+                "Switch off what calls the model in its own way, or switch LAFI off.",
+            )
+        return Layout(self.text(network, context), *self.size(*x.shape[-2:]))
 
     def sites(self, network: nn.Module) -> Iterator[Site]:
         """All sites of a network.
