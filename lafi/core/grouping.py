@@ -28,6 +28,11 @@ class Group:
     sources: tuple[int, ...]
 
 
+def acting(groups: Sequence[Group]) -> list[int]:
+    """The positions of the sources that any query sees: a region may hold no token of a layer."""
+    return sorted({source for each in groups for source in each.sources})
+
+
 class Groups:
     """The groups of a pass, made once for each size of layer."""
 

@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from .attention import Extra, Part, append_tokens, attend, project
+from .grouping import acting
 from .injection import Seen, Sight, take_rows
 from .joint.hook import JointHook
 from .sites import Site, replaced
@@ -99,7 +100,7 @@ class SiteHook:
     def _append(
         self, which: str, seen: Sequence[Seen], module: nn.Module, given: Tensor, output: Tensor
     ) -> Tensor:
-        self.state.injected(self.site.name)
+        self.state.injected(self.site.name, seen)
         return append_tokens(output, *(self._tokens(which, each, module, given) for each in seen))
 
     def _tokens(self, which: str, seen: Seen, module: nn.Module, like: Tensor) -> Tensor:
@@ -174,9 +175,9 @@ class SiteHook:
             )
             for each in sight.seen
         ]
-        state.injected(self.site.name)
         regions = [each.region for each in sight.seen]
         groups = state.groups.of(regions, x.shape[1], self._size, x.device)
+        state.injected(self.site.name, [sight.seen[number] for number in acting(groups)])
         parts = [Part(each.queries, [extras[i] for i in each.sources]) for each in groups]
         out = attend(own, module.heads, parts, state.upcast)
         answer: Tensor = module.to_out(out)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..regions import Region
+from .report import ReferenceReport
 from .tokens import Tokens
 
 
@@ -41,12 +42,14 @@ class Seen:
         weight: on its keys; 1 is plain concatenation. A tensor (b, 1, 1) has one for each row.
         region: where in the picture they see it; None for everywhere.
         muted: whether nothing of its background comes through (see `Extra`).
+        counts: told that it is seen.
     """
 
     tokens: Tokens
     weight: float | Tensor = 1.0
     region: Region | None = None
     muted: bool = False
+    counts: ReferenceReport | None = None
 
     @property
     def plain(self) -> bool:

@@ -65,7 +65,7 @@ class OneBatch:
 
         def separate() -> None:
             recording = self._separate(recorder, call)
-            with self._during(None, _everywhere(call, recording.tokens[0])):
+            with self._during(None, _everywhere(call, recording.tokens[0], recorder)):
                 self.unet.forward(*call.args, **call.kwargs)
 
         def fused() -> None:
@@ -93,7 +93,8 @@ class OneBatch:
     def injection(self, call: Call) -> Injection:
         """What the rows of such a call see."""
         assert self.recording is not None
-        return _everywhere(call, self.recording.tokens[0])
+        assert self._recorder is not None
+        return _everywhere(call, self.recording.tokens[0], self._recorder)
 
     def finish(self, call: Call, output: Tensor | None) -> Tokens | None:
         """After such a call, what it left; None after any other call.
@@ -121,7 +122,8 @@ class OneBatch:
         return (type(self.unet), x.dtype, x.device, x.shape, recorder.runner.needs_output)
 
 
-def _everywhere(call: Call, tokens: Tokens) -> Injection:
+def _everywhere(call: Call, tokens: Tokens, recorder: Recorder) -> Injection:
     """All rows see one reference as it is. The reference's own row sees its keys twice, which
     changes nothing: duplicates cancel in the softmax."""
-    return Injection(call.x.shape[0], (Sight(None, (Seen(tokens),)),))
+    seen = Seen(tokens, counts=recorder.own)
+    return Injection(call.x.shape[0], (Sight(None, (seen,)),))

@@ -155,13 +155,8 @@ class Anchor:
             return None
         tokens = self._now(self._kind(row)) if self.own.first else self._then(self._kind(row), call)
         if tokens is None:
-            raise LafiError(
-                "anchor_missing",
-                "rows of this call come without the first picture's, and nothing that it has left "
-                "is known for them.",
-                "Use prompts of one length or without AND, or switch the batch's reference off.",
-            )
-        return Seen(tokens, self.strength, muted=self._muted)
+            raise _missing(self.own.first)
+        return Seen(tokens, self.strength, muted=self._muted, counts=self.counts)
 
     def _kind(self, row: Row) -> Kind:
         # Tiles may be counted anew in each call.
@@ -218,15 +213,15 @@ class Anchor:
         if not self._counted:
             self.report.anchored += 1
         self._count("recorded")
-        self.counts.bytes = max(self.counts.bytes, sum(map(nbytes, recording.tokens)))
-        self.report.hold(recording.tokens)
-        if self.own.kept is None or not self._keeps:
-            return
-        if recording.cut and not self.shown:
+        if self.own.kept is not None and self._keeps and recording.cut and not self.shown:
             self.own.kept.refuse(IN_TILES)
-        else:
+        elif self.own.kept is not None and self._keeps:
             for kind, tokens in zip(kinds, recording.tokens, strict=True):
                 self.own.kept.keep(self._index, self._timestep, kind, tokens)
+        for each in (each for tokens in recording.tokens for each in tokens.values()):
+            each.settle()
+        self.counts.bytes = max(self.counts.bytes, sum(map(nbytes, recording.tokens)))
+        self.report.hold(recording.tokens)
 
     def _count(self, what: str) -> None:
         """Once in an evaluation."""
@@ -237,3 +232,21 @@ class Anchor:
     def drop(self) -> None:
         """Lets go of the tokens."""
         self._made, self._recording = {}, None
+
+
+def _missing(first: bool) -> LafiError:
+    """Rows that have nothing to see of the first picture: beside it, or in a later batch."""
+    if first:
+        return LafiError(
+            "anchor_missing",
+            "rows of this call come without the first picture's, and nothing that it has left is "
+            "known for them.",
+            "Use prompts of one length or without AND, or switch the batch's reference off.",
+        )
+    return LafiError(
+        "anchor_missing",
+        "nothing that the first picture of all has left is kept for this batch: there was no "
+        "memory for it, or its own batch was made otherwise.",
+        "Choose a smaller picture, batch size instead of batch count, or switch the batch's "
+        "reference off.",
+    )

@@ -140,10 +140,12 @@ class Recorder:
         return True
 
     def passed(self, call: Call, tokens: Tokens, level: float, identity: Hashable | None) -> None:
-        """Takes what an inversion's path has recorded on its way."""
+        """Takes what an inversion's path has recorded on its way, as far as the bank has room: what
+        it has not is recorded when it is due, and counts then."""
         assert isinstance(self.refresh, Nodes)
-        self._on_the_way.add(level)
-        self._recorded(call, tokens, level, self.refresh.timestep_of(level), identity)
+        if self._keep(call, tokens, level, self.refresh.timestep_of(level), identity):
+            self._on_the_way.add(level)
+            self._recorded(tokens)
 
     def made(self, call: Call, tokens: Tokens, identity: Hashable | None, fused: bool) -> None:
         """Takes a recording for this evaluation."""
@@ -152,7 +154,8 @@ class Recorder:
             self._count("fused")
         if tokens:  # else the UNet does not call its own layers: nothing injects either
             self.refresh.made()
-            self._recorded(call, tokens, self.refresh.level, self.refresh.timestep, identity)
+            self._keep(call, tokens, self.refresh.level, self.refresh.timestep, identity)
+            self._recorded(tokens)
 
     def timestep(self, call: Call) -> Tensor:
         """A recording's (1,), as the UNet reads it."""
@@ -172,19 +175,25 @@ class Recorder:
         self.drop()
         self.runner.close()
 
-    def _recorded(
+    def _keep(
         self,
         call: Call,
         tokens: Tokens,
         level: float,
         timestep: float | None,
         identity: Hashable | None,
-    ) -> None:
-        self._count("recorded")
-        self.own.bytes = max(self.own.bytes, nbytes(tokens))
+    ) -> bool:
+        """Gives a recording to the bank; whether it has it."""
         key = self._key(call, level, timestep, identity)
-        if self._replay is not None and key is not None:
-            self._replay.bank.keep(key, tokens, self.refresh.recordings(self.expected))
+        if self._replay is None or key is None:
+            return False
+        return self._replay.bank.keep(key, tokens, self.refresh.recordings(self.expected))
+
+    def _recorded(self, tokens: Tokens) -> None:
+        self._count("recorded")
+        for each in tokens.values():
+            each.settle()  # the bank has what it needs
+        self.own.bytes = max(self.own.bytes, nbytes(tokens))
 
     def _count(self, what: str) -> None:
         self.report.count(self.own, what)

@@ -113,7 +113,8 @@ class References:
         """What rows may see now."""
         made = zip(self.recorders, self.sources, strict=True)
         return [
-            Seen(each.tokens, source.strength, source.region, each.muted) for each, source in made
+            Seen(each.tokens, source.strength, source.region, each.muted, each.own)
+            for each, source in made
             if each.tokens
         ]  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,6 +53,8 @@ class ReferenceReport:
     fused: int = 0
     replayed: int = 0
     reused: int = 0
+    injected: int = 0
+    """In how many evaluations it was seen; in none, for one whose region holds no token."""
     bytes: int = 0
     """Size of its largest recording."""
 
@@ -94,3 +96,44 @@ class PassReport:
         """Takes note of what is held at a time."""
         self.reference_bytes = sum(each.bytes for each in self.references)
         self.peak_bytes = max(self.peak_bytes, sum(map(nbytes, recordings)))
+
+
+class Tally:
+    """What injects in one evaluation: each counts once, however many layers and calls there are.
+
+    Args:
+        report: of the pass.
+        sites: that may inject, in order.
+    """
+
+    def __init__(self, report: PassReport, sites: Sequence[str]) -> None:
+        self._report, self._order = report, sites
+        self._sites: set[str] = set()
+        self._seen: dict[int, ReferenceReport] = {}
+        self._counted: set[int] = set()
+
+    def begin(self) -> None:
+        """Another evaluation."""
+        self.forget()
+        self._counted.clear()
+
+    def forget(self) -> None:
+        """What was noted since the last count is none: trials inject, too."""
+        self._sites.clear()
+        self._seen.clear()
+
+    def note(self, site: str, seen: Sequence[ReferenceReport | None]) -> None:
+        """Queries of a site saw some references, or none."""
+        if seen:
+            self._sites.add(site)
+        self._seen |= {id(each): each for each in seen if each is not None}
+
+    def count(self) -> None:
+        """Counts what was noted, for the pass and for each reference."""
+        report, sites = self._report, self._sites
+        injecting: list[PassReport | ReferenceReport] = [report, *self._seen.values()]
+        for each in injecting if sites else ():
+            each.injected += id(each) not in self._counted
+            self._counted.add(id(each))
+        if len(sites) > len(report.sites):
+            report.sites = [name for name in self._order if name in sites]

@@ -25,7 +25,7 @@ from .plan import Plan
 from .reference import UNetForward
 from .references import References
 from .replay.key import Replay
-from .report import PassReport
+from .report import PassReport, Tally
 from .schedule import POSITIONS, AdaptiveProgress
 from .source import Source
 from .state import PassState
@@ -57,10 +57,10 @@ class Session:
     ) -> None:
         self.unet, self.plan = unet, plan
         self.report = report
-        self._touched: set[str] = set()  # sites that really injected in this evaluation
+        self._tally = Tally(report, [each.name for each in plan.sites])
         self._family = find_family(unet)
         self._state = PassState(
-            plan.context_hook, plan.upcast, self._touched.add, plan.position, self._lay
+            plan.context_hook, plan.upcast, self._note, plan.position, self._lay
         )
         self._references = References(unet, sources, plan, forward, self._state, report, replay)
         self._anchors = [
@@ -71,7 +71,6 @@ class Session:
         self._handles: list[Any] = []
         self._row_kinds: RowKinds = _all_positive
         self._ready = False
-        self._counted = False
         self._expected = 0  # evaluations that inject
         schedule = sources[0].reference.schedule
         self._progress = AdaptiveProgress(schedule.log_sigmas[0])
@@ -93,8 +92,8 @@ class Session:
             LafiError: `empty_window`, at the start of a run that would never inject.
         """
         self._row_kinds = row_kinds
-        self._ready = self._counted = False
-        self._touched.clear()
+        self._ready = False
+        self._tally.begin()
         position = index
         if adaptive:
             position, total = self._progress.position(sigma), POSITIONS
@@ -165,7 +164,7 @@ class Session:
         first, self._ready = not self._ready, True
         if first:
             extended = references.bring(call, self._mixes(rows))
-            self._touched.clear()  # trials may have injected
+            self._tally.forget()  # trials may have injected
             if extended is not None:
                 one_batch = references.one_batch
                 state.set(one_batch.recording, one_batch.injection(extended))
@@ -211,20 +210,13 @@ class Session:
     ) -> Tensor | None:
         self._state.set()
         if output is not None:
-            self._count()
+            self._tally.count()
         for each in self._anchors:
             each.finish(done=output is not None)
         return self._references.finish(Call(args, kwargs), output)
 
-    def _count(self) -> None:
-        """Counts an evaluation once, when a first site has injected in it."""
-        touched, report = self._touched, self.report
-        if not touched or self._counted:
-            return
-        self._counted = True
-        report.injected += 1
-        if len(touched) > len(report.sites):
-            report.sites = [each.name for each in self.plan.sites if each.name in touched]
+    def _note(self, site: str, seen: Sequence[Seen]) -> None:
+        self._tally.note(site, [each.counts for each in seen])
 
 
 def _all_positive(rows: int, kwargs: dict[str, Any]) -> list[Row]:

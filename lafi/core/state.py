@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .attention import ContextHook
 from .grouping import Groups
-from .injection import Injection
+from .injection import Injection, Seen
 from .joint.layout import Layout
 from .recording import Recording
 
@@ -22,7 +22,7 @@ class PassState:
     Attributes:
         context_hook: the host's own treatment of a context before the projections.
         upcast: compute weighted attention in float32.
-        injected: told the name of a site that injects.
+        injected: told the name of a site that injects, and what its queries see.
         position: where a reference's tokens stand, in a network with rotary positions.
         lay: of a transformer, where the picture's tokens are in a call with a latent (B, C, h, w)
             and a text (B, L, D); None of a UNet.
@@ -34,7 +34,7 @@ class PassState:
 
     context_hook: ContextHook | None = None
     upcast: bool = False
-    injected: Callable[[str], None] = field(default=lambda site: None)
+    injected: Callable[[str, Sequence[Seen]], None] = field(default=lambda site, seen: None)
     position: str = "own"
     lay: Callable[[Tensor, Tensor | None], Layout | None] = field(default=lambda x, context: None)
     groups: Groups = field(default_factory=Groups)

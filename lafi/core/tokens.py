@@ -52,7 +52,13 @@ class SiteTokens:
         self.receive()
         if which not in self.outputs:
             self.outputs[which] = module(self.inputs[which].to(like))
+            self.settle()
         return self.outputs[which]
+
+    def settle(self) -> None:
+        """Lets go of the inputs where nothing more is projected from them."""
+        if {"keys", "values"} <= self.outputs.keys():
+            self.inputs = {}
 
 
 # The reference in each site, by the site's name.

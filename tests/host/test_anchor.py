@@ -208,9 +208,10 @@ def test_uncond_rows_that_the_host_left_out_are_found_in_another_evaluation(sd1:
 
 
 def test_where_nothing_was_kept_later_batches_are_refused(sd1: Case) -> None:
-    with pytest.raises(LafiError) as caught:
+    with pytest.raises(LafiError, match="of all has left is kept for this batch") as caught:
         run(sd1, anchor(1, False, Kept()), 1)
     assert caught.value.code == "anchor_missing"
+    assert "of one length" not in caught.value.advice
 
 
 def test_adaptive_samplers_are_refused_across_batches(sd1: Case) -> None:

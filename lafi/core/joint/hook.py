@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ...errors import LafiError
 from ..attention import Extra, Part, Projected, attend
+from ..grouping import acting
 from ..injection import Injection, Rows, Seen, Sight
 from ..site import Site, replaced
 from ..state import PassState
@@ -156,11 +157,10 @@ class JointHook:
                 "the model hides tokens from each other (an attention mask).",
                 "Use prompts of one length, or switch LAFI off.",
             )
-        self.state.injected(site.name)
-        seen = [self._see(site, asked.rows(each.rows), each) for each in injection.sights]
+        answers = [self._see(site, asked.rows(each.rows), each) for each in injection.sights]
         if injection.others is None:
-            return injection.merge(seen, seen[0])
-        return injection.merge(seen, self._plain(asked.rows(injection.others)))
+            return injection.merge(answers, answers[0])
+        return injection.merge(answers, self._plain(asked.rows(injection.others)))
 
     def _see(self, site: Site, asked: Asked, sight: Sight) -> Tensor:
         """The attention's answer (b, L, H * D) for the rows of a sight."""
@@ -171,6 +171,7 @@ class JointHook:
         groups = state.groups.of(
             [each.region for each in sight.seen], layout.tokens, layout.size, q.device
         )
+        state.injected(site.name, [sight.seen[number] for number in acting(groups)])
         rest = [
             each
             for each in (slice(0, image.start), slice(image.stop, asked.tokens))

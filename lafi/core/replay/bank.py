@@ -91,8 +91,8 @@ class Bank:
             return self._prefetch.bring({site: recording.tokens[site] for site in sites}, device)
         return None
 
-    def keep(self, key: Key, tokens: Tokens, count: int = 1) -> None:
-        """Stores a recording; adds to the sites that are there already.
+    def keep(self, key: Key, tokens: Tokens, count: int = 1) -> bool:
+        """Stores a recording; adds to the sites that are there already. Whether it is kept.
 
         Never fails a picture: without memory the recording is simply not kept.
 
@@ -100,7 +100,7 @@ class Bank:
             count: how many recordings of this size the run is going to make.
         """
         if not tokens:
-            return
+            return False
         present = self._take(key)
         place = present.place if present else self._place(_device(tokens))
         budget = self._budget(place)
@@ -110,10 +110,11 @@ class Bank:
         size = stored_bytes(wanted, place) + (present.nbytes if present else 0)
         if not wanted or not self._make_room(size, budget, key.series, place):
             self._put(key, present)
-            return
+            return present is not None and not wanted
         with self._bearing_no_memory("keep"):
             kept = stored(wanted, place)
             self._put(key, _Kept(kept | present.tokens if present else kept, place, size))
+        return key in self._recordings
 
     def clear(self) -> None:
         """Frees everything."""
