@@ -48,6 +48,11 @@ class LafiScript(scripts.Script):
         if current is not None:
             current.write_infotext()
 
+    def postprocess_image(self, p, *args):
+        current = run.run_of(p)
+        if current is not None:
+            current.write_infotext(getattr(p, "batch_index", 0))
+
     def postprocess(self, p, processed, *args):
         current = run.run_of(p)
         if current is not None:
@@ -78,7 +83,8 @@ def app_started(demo, app):
 
 
 patch(Sampler, "launch_sampling", sampling.guard)
-patch(processing, "process_images_inner", ending.guard)
+for name in ending.main_loops(processing):
+    patch(processing, name, ending.guard)
 script_callbacks.on_cfg_denoiser(before_evaluation)
 script_callbacks.on_model_loaded(model_loaded)
 script_callbacks.on_before_ui(xyz.register)

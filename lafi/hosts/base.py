@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -33,6 +33,9 @@ class Host(Protocol):
 
     def model_key(self) -> tuple:
         """Changes whenever weights, VAE or UNet change, also in the middle of a run."""
+
+    def checkpoint(self) -> Hashable:
+        """Names the checkpoint that is loaded: the same one when the host has read it anew."""
 
     def identity(self) -> Identity:
         """For one pass: what tells, in a UNet call, all that decides what the UNet answers now,

@@ -52,6 +52,9 @@ class WebUIHost(ABC):
         known = [name for flag, name in names.items() if getattr(model, flag, False)]
         return known[0] if known else type(model).__name__
 
+    def checkpoint(self) -> Hashable:
+        return getattr(self.model(), "sd_model_hash", None)
+
     def encode(self, pixels: Tensor) -> Tensor:
         # The autoencoder samples its posterior from a global generator.
         with seeded(torch.device(devices.device)), torch.no_grad():

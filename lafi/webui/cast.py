@@ -11,6 +11,7 @@ from ..settings import BY_NAME, LafiSettings, validate
 from . import checks, infotext, series
 from .characters import tags
 from .characters.tags import Tag
+from .made import Made
 from .material import OWN, Material
 from .views import open_views
 
@@ -55,21 +56,48 @@ class Cast:
         """The hashes of the characters that the prompt of this moment's pass calls."""
         return self._now()[1]
 
-    def describe(self, material: Material, names: Sequence[dict[str, str]]) -> dict[str, str]:
-        """What a picture's infotext says.
+    def announce(self) -> dict[str, str]:
+        """What an infotext says of the pass of this moment before it is made; empty where nothing
+        acts in it."""
+        material, names = self._now()
+        if material is None or not material.injects:
+            return {}
+        return self._say(material.hashes, names, True)
+
+    def describe(self, passes: Sequence[Made], first: bool) -> dict[str, str]:
+        """What a picture's infotext says: of all that acted in it; empty where nothing did.
 
         Args:
-            material: of its latest pass.
-            names: of each of its passes.
+            passes: the picture's own.
+            first: whether it is the first of its batch.
         """
-        own = material.hashes[: len(self.settings.characters)]
-        said = infotext.describe(self.settings, own)
-        called = {name: digest for each in names for name, digest in each.items()}
+        hashes: list[list[str]] = [[] for _ in self.settings.characters]
+        called: dict[str, str] = {}
+        anchored = False
+        for each in passes:
+            acted = each.characters(first)
+            anchored |= OWN in acted
+            for number, views in enumerate(each.material.characters):
+                if number not in acted:
+                    continue
+                if number < len(hashes):
+                    hashes[number] = each.material.hashes[number]
+                else:
+                    called |= {n: d for n, d in each.names.items() if n == views[0].character.name}
+        if not (any(hashes) or called or anchored):
+            return {}
+        left = (
+            {infotext.RECORDINGS: OWN} if any(each.panels & each.acted for each in passes) else {}
+        )
+        return self._say(hashes, called, anchored) | left
+
+    def _say(
+        self, hashes: Sequence[list[str]], called: dict[str, str], anchored: bool
+    ) -> dict[str, str]:
+        said = infotext.describe(self.settings, hashes[: len(self.settings.characters)], anchored)
         if called:
             pairs = ", ".join(f"{name} {digest}" for name, digest in called.items())
             said = {infotext.CHARACTERS: pairs} | said
-        if series.USED in material.own.values():
-            said[infotext.RECORDINGS] = OWN
         return said
 
     def _now(self) -> tuple[Material | None, dict[str, str]]:

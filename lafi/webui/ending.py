@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
+from .nesting import MAIN_LOOP
 from .run import run_of
+
+
+def main_loops(processing: Any) -> list[str]:
+    """Under which names the host's module has its main loop: who replaced it before (ControlNet)
+    has put it aside there, and others (ADetailer) call that one."""
+    aside = [
+        name
+        for name, value in vars(processing).items()
+        if isinstance(value, FunctionType) and value.__name__ == MAIN_LOOP
+    ]
+    return [MAIN_LOOP, *(name for name in aside if name != MAIN_LOOP)]
 
 
 def guard(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -26,26 +26,38 @@ INNER_ERROR = PREFIX + "inner error"
 # What is written of each further reference, beside its pictures' hashes.
 FURTHER = tuple(name for name, (kind, _) in ENTRY.items() if kind.stored)
 STORED = tuple(field for field in FIELDS if field.stored)
+# What the settings say of the first reference alone.
+OF_FIRST = ("region", "prompt")
 # Of former versions: field, its value for each of theirs.
 FORMER = {PREFIX + "rows": ("fidelity", {"positive": "1", "both": "0"})}
 NOTHING_SAID = "The pasted text says nothing of LAFI: its settings stay as they are."
 
 
-def describe(settings: LafiSettings, hashes: Sequence[Sequence[str]]) -> dict[str, str]:
+def describe(
+    settings: LafiSettings, hashes: Sequence[Sequence[str]], anchored: bool = True
+) -> dict[str, str]:
     """What a picture's infotext says of the run that made it: all that differs from the defaults,
     and always the references, the depth, the cutoff and the version.
 
     Args:
-        hashes: of the pictures of each of the settings' characters.
+        hashes: of the pictures of each of the settings' characters; none of one that did not act:
+            nothing is said of it.
+        anchored: whether the picture saw the first of all, where the settings want that.
     """
-    values = {"depth": settings.depth, "cutoff": settings.cutoff} | settings.changed()
-    written = {BY_NAME[name].infotext: write(BY_NAME[name].kind, v) for name, v in values.items()}
     shown = [" ".join(each) for each in hashes]
-    own = len(shown) - len(settings.references)
-    first = {REFERENCE: shown[0]} if own else {}
-    for number, (entry, its) in enumerate(zip(settings.references, shown[own:], strict=True), 2):
-        first |= _describe_further(number, entry, its)
-    return {**first, **written, VERSION: __version__}
+    first = "".join(shown[: len(shown) - len(settings.references)])
+    values = {"depth": settings.depth, "cutoff": settings.cutoff} | settings.changed()
+    left_out = (() if first else OF_FIRST) + (() if anchored else ("anchor",))
+    written = {
+        BY_NAME[name].infotext: write(BY_NAME[name].kind, value)
+        for name, value in values.items()
+        if name not in left_out
+    }
+    said = {REFERENCE: first} if first else {}
+    further = zip(settings.references, shown[-len(settings.references) :], strict=False)
+    for number, (entry, its) in enumerate((each for each in further if each[1]), 2):
+        said |= _describe_further(number, entry, its)
+    return {**said, **written, VERSION: __version__}
 
 
 def _describe_further(number: int, entry: Mapping[str, Any], shown: str) -> dict[str, str]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from modules import devices, shared
-from modules.sd_samplers_common import InterruptedException
 from torch import Tensor
 
 from ..core.kept import Kept
@@ -22,20 +21,25 @@ from ..core.sites import Site
 from ..core.source import Source
 from ..errors import LafiError, invalid
 from ..hosts.base import Host
+from ..regions import Region
 from ..settings import LafiSettings
 from . import kept, series
 from .images import CELL, Crop, Fitted, Picture, fit_picture
+from .progress import show_progress
 from .series import Part, Pass
 from .views import View, part_made
 
 log = logging.getLogger("LAFI")
 # What reports call the first picture, where others have their hash.
 OWN = "own"
+# What is recorded for later panels alone.
+RECORDED = "recorded"
 
-# What the page is told while the reference's own path is computed.
-TOLD = "LAFI: the reference's path"
 # Errors of a mask: merged tokens have no place in it, or nothing of it is left.
 MISFITS = ("mask_does_not_fit", "mask_empty")
+# Why a region has nothing to act in.
+OUTSIDE = "lies outside the part that is made"
+TOO_SMALL = "is too small: no latent cell (8x8 pixels) lies in it"
 
 
 class Material:
@@ -53,7 +57,7 @@ class Material:
             serves, or why it does not.
         size: side of the references against the picture's, in the latest pass.
         crops: what the latest size cut away of each.
-        firsts: the first picture that is made, by model and size, once it is.
+        firsts: the first picture that is made, by checkpoint, size and pass, once it is.
     """
 
     def __init__(
@@ -92,40 +96,50 @@ class Material:
 
     def acts_here(self) -> bool:
         """Whether any of it acts in the part of the picture that is made."""
-        part = part_made(self.p)
+        size = (self.p.height // CELL, self.p.width // CELL)
         seen = [view.character for view in self.views if view.character.strength]
-        return self.anchored or any(not c.region or c.region.within(part) for c in seen)
+        return self.anchored or not all(self._misses(each.region, *size) for each in seen)
 
-    def sources(self, host: Host, height: int, width: int) -> list[Source]:
-        """What a pass at a latent size sees, for the model that is loaded now.
+    def _misses(self, region: Region | None, height: int, width: int) -> str:
+        """Why a reference does not act at a latent size; empty where it does."""
+        if region is None:
+            return ""
+        place = region.within(part_made(self.p))
+        if place is None:
+            return OUTSIDE
+        return "" if any(map(any, place.cells(height, width))) else TOO_SMALL
+
+    def sources(self, host: Host, height: int, width: int) -> dict[int | str, Source]:
+        """What a pass at a latent size sees, for the model that is loaded now: by the number of the
+        picture, `OWN`, or `RECORDED`.
 
         Raises:
             LafiError: naming a region, where no reference acts in the part that is made.
         """
-        sources, outside = [], ""
+        sources: dict[int | str, Source] = {}
+        problems: dict[str, str] = {}
         for index, view in enumerate(self.views):
-            character = view.character
-            region = character.region
+            character, region = view.character, view.character.region
             if not character.strength:
                 continue
-            if region is not None:
-                region = region.within(part_made(self.p))
-                if region is None:
-                    outside = f"{character.where}region"
-                    log.info("%s lies outside the part that is made.", outside)
-                    continue
+            if why := self._misses(region, height, width):
+                problems[f"{character.where}region"] = why
+                log.info("%sregion %s.", character.where, why)
+                continue
+            region = region and region.within(part_made(self.p))
             own = None if index else self._earlier(host, height, width)
             reference = own or self._reference(index, host, height, width)
-            sources.append(Source(reference, character.strength, region, view.picture.hash))
+            sources[index] = Source(reference, character.strength, region, view.picture.hash)
         if self.anchored:
-            sources.append(self._first_picture(host, height, width))
-        if outside and not sources:
-            raise invalid(outside, "lies outside the part that is made, so nothing is injected")
+            sources[OWN] = self._first_picture(host, height, width)
+        if problems and not sources:
+            field, why = next(iter(problems.items()))
+            raise invalid(field, f"{why}, so nothing is injected")
         trace = self.part.records
         if trace is not None:
             tokens = trace.begin(self._now(host, height, width), self.settings)
             recorded = Own(host.schedule(), kept=tokens, alone=True, both=trace.both)
-            sources.append(Source(recorded, name=OWN))
+            sources[RECORDED] = Source(recorded, name=OWN)
         return sources
 
     def _now(self, host: Host, height: int, width: int) -> Pass:
@@ -149,7 +163,8 @@ class Material:
 
     def _first_picture(self, host: Host, height: int, width: int) -> Source:
         """The first picture of all, as this batch sees it: beside itself, or as it was kept."""
-        key = (host.model_key(), height, width, getattr(self.p, "is_hr_pass", False))
+        # Not by `model_key`: hosts may read the same checkpoint anew for each batch.
+        key = (host.checkpoint(), height, width, getattr(self.p, "is_hr_pass", False))
         batch = getattr(self.p, "iteration", 0)
         first, tokens = self.firsts.setdefault(key, (batch, Kept()))
         own = Own(host.schedule(), batch == first, tokens if self.p.n_iter > 1 else None)
@@ -270,23 +285,3 @@ def _smaller(side: int, share: float) -> int:
 
 def _mask_given(view: View) -> bool:
     return view.picture.mask is not None and view.picture.figure is None
-
-
-def show_progress(done: int, total: int) -> None:
-    """Tells of a reference stream that takes long by itself, and ends it when the user wants.
-
-    Raises:
-        InterruptedException: as the host ends a pass.
-    """
-    state = shared.state
-    stopped = state.interrupted or state.skipped
-    over = stopped or done == total
-    state.textinfo = None if over else f"{TOLD}, {done} of {total}"
-    if stopped:
-        raise InterruptedException
-
-
-def hide_progress() -> None:
-    """Takes back what a path told that did not come to its end."""
-    if (shared.state.textinfo or "").startswith(TOLD):
-        shared.state.textinfo = None

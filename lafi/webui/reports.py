@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Hashable
 from dataclasses import asdict, astuple
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,9 @@ from .. import __version__
 from ..errors import LafiError
 
 if TYPE_CHECKING:
-    from .material import Material
+    from .images import Crop
     from .run import Run
+    from .views import View
 
 KEPT = 100
 
@@ -40,16 +42,15 @@ def describe(run: Run) -> dict[str, Any]:
     """What happened in a run, as the API tells it."""
     from . import kept
 
-    material = run.material
     return {
         "id": run.id,
         "version": __version__,
         "host": run.host_name,
         "family": run.family,
         "settings": run.settings.changed(),
-        "references": _references(material) if material else [],
+        "references": _references(run),
         "description": run.description,
-        "passes": [asdict(each) for each in run.passes],
+        "passes": [asdict(each.report) for each in run.passes],
         "inner": run.inner,
         "bank": {"recordings": len(kept.bank), "bytes": kept.bank.nbytes},
         "seconds": round(time.perf_counter() - run.started, 3),
@@ -57,22 +58,36 @@ def describe(run: Run) -> dict[str, Any]:
     }
 
 
-def _references(material: Material) -> list[dict[str, Any]]:
-    """Each picture, in the order in which the passes name them."""
-    return [
-        {
-            "hash": view.picture.hash,
-            "name": view.character.name,
-            "strength": view.character.strength,
-            "region": astuple(view.character.region) if view.character.region else None,
-            "cut": {"reference": crop.cut, "subject": crop.subject_cut},
-            "figure": view.picture.figure,
-            "size": round(100 * material.size),
+def _references(run: Run) -> list[dict[str, Any]]:
+    """Each picture that any pass was made of, in the order in which the passes name them, and
+    whether it acted in one of them."""
+    found: dict[Hashable, dict[str, Any]] = {}
+    made = [(each.material, each.acted) for each in run.passes]
+    for material, acted in made + ([(run.material, set())] if run.material else []):
+        given: Counter[Hashable] = Counter()
+        for number, (view, crop) in enumerate(zip(material.views, material.crops, strict=True)):
+            said = _reference(view, crop) | {"size": round(100 * material.size)}
+            key: Hashable = (said["hash"], said["name"], said["strength"], said["region"])
+            given[key] += 1  # the same one twice in a pass is two
+            entry = found.setdefault((key, given[key]), said)
+            entry["acted"] |= number in acted
             # Of a storyboard's panel, by pass: whether what it left while it was made serves.
-            "own": {} if index else dict(material.own),
-        }
-        for index, (view, crop) in enumerate(zip(material.views, material.crops, strict=True))
-    ]
+            entry["own"] |= {} if number else material.own
+    return list(found.values())
+
+
+def _reference(view: View, crop: Crop) -> dict[str, Any]:
+    character, picture = view.character, view.picture
+    return {
+        "hash": picture.hash,
+        "name": character.name,
+        "strength": character.strength,
+        "region": astuple(character.region) if character.region else None,
+        "cut": {"reference": crop.cut, "subject": crop.subject_cut},
+        "figure": picture.figure,
+        "acted": False,
+        "own": {},
+    }
 
 
 def code_of(error: BaseException) -> str:
@@ -95,13 +110,15 @@ def summarise(report: dict[str, Any]) -> str:
         name: sum(each[name] for each in passes)
         for name in ("evaluations", "injected", "recorded", "replayed", "reference_seconds")
     }
-    shown = ", ".join(map(_shown, report["references"])) or "the first picture"
-    word = "references" if len(report["references"]) > 1 else "reference"
+    acted = [_shown(each) for each in report["references"] if each["acted"]]
+    if not acted:
+        acted = ["the first picture" if any(each["anchored"] for each in passes) else "none"]
+    word = "references" if len(acted) > 1 else "reference"
     size = max((each["reference_bytes"] for each in passes), default=0) / 2**20
     return (
         f"{report['host']}, {report['family']}, {report['description']}; injected in "
         f"{total['injected']} of {total['evaluations']} evaluations ({total['recorded']} recorded, "
-        f"{total['replayed']} replayed), {word} {shown}, "
+        f"{total['replayed']} replayed), {word} {', '.join(acted)}, "
         f"{total['reference_seconds']:.2f} s, {size:.1f} MiB"
     )
 

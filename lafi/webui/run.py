@@ -27,7 +27,9 @@ from ..hosts.base import Host
 from ..settings import LafiSettings
 from . import infotext, kept, options
 from .cast import Cast
-from .material import Material, hide_progress
+from .made import Made
+from .material import Material
+from .progress import hide_progress
 from .reports import code_of, describe, summarise
 
 log = logging.getLogger("LAFI")
@@ -55,7 +57,7 @@ class Run:
     material: Material | None = None
     error: BaseException | None = None
     id: str = field(default_factory=lambda: secrets.token_hex(6))
-    passes: list[PassReport] = field(default_factory=list)
+    passes: list[Made] = field(default_factory=list)
     inner: list[dict[str, Any]] = field(default_factory=list)
     description: str = ""
     host_name: str = ""
@@ -66,8 +68,8 @@ class Run:
     _session: Session | None = None
     _resources: ExitStack = field(default_factory=ExitStack)
     _model_key: tuple | None = None
-    _made: list[tuple[int, dict[str, str]]] = field(default_factory=list)
-    """Of each pass, the batch of the batch count, and the characters that its prompt calls."""
+    _inner_error: tuple[tuple[int, int], str] | None = None
+    """In which picture the latest error of an inner run was, and its code."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Run:
         """Itself: a deep copy of `p` has no run either."""
@@ -158,7 +160,6 @@ class Run:
         self.material.unmask()
         self.error = None
         self.passes.pop()
-        self._made.pop()
         return True
 
     def wanted(self) -> bool:
@@ -191,8 +192,8 @@ class Run:
         if self._session is not None and key == self._model_key:
             return self._session
         self.close()
-        self.passes.append(PassReport(self._pass()))
-        self._made.append((self._batch(), self.cast.names()))
+        report, names = PassReport(self._pass()), self.cast.names()
+        self.passes.append(Made(report, self._picture()[0], self.material, names))
         unet = host.unet()
         sites = find_sites(unet)
         settings = self.settings
@@ -200,11 +201,11 @@ class Run:
         check_position(unet, settings.position)
         plan = self.material.plan(host, chosen, (height, width))
         self.material.fit_memory(plan.estimate(unet, height, width), host.memory())
-        sources = self.material.sources(host, height, width)
+        sources = self.passes[-1].take(self.material.sources(host, height, width))
         self.host_name, self.family = host.name, host.family()
         self.description = describe_sites(sites, chosen)
         self._session = self._resources.enter_context(
-            Session(unet, sources, plan, host.forward(), self.passes[-1], kept.replay(host))
+            Session(unet, sources, plan, host.forward(), report, kept.replay(host))
         )
         self._model_key = key
         if self.sampling:
@@ -230,28 +231,37 @@ class Run:
 
     # ---- afterwards ---------------------------------------------------------------------------
 
-    def _batch(self) -> int:
-        return getattr(self.p, "iteration", 0)
+    def _picture(self) -> tuple[int, int]:
+        """The picture of this moment: its batch in the batch count, and its number in that."""
+        return getattr(self.p, "iteration", 0), getattr(self.p, "batch_index", 0)
 
-    def _called(self) -> list[dict[str, str]]:
-        """The characters of the latest batch's passes, of those that saw a reference."""
-        made = zip(self.passes, self._made, strict=True)
-        return [names for each, (n, names) in made if each.injected and n == self._batch()]
+    def write_infotext(self, number: int = 0) -> None:
+        """Says of a picture of the latest batch what happened; nothing if nothing did.
 
-    def write_infotext(self) -> None:
-        """Says of the latest batch's pictures what happened; nothing if nothing did."""
-        self.announce(bool(self._called()))
+        Args:
+            number: of the picture, in its batch.
+        """
+        batch, said = self._picture()[0], {}
+        if self.cast is not None:
+            made = [each for each in self.passes if each.batch == batch]
+            said = self.cast.describe(made, number == 0)
+        self._say(said)
 
     def announce(self, used: bool) -> None:
         """The same of what is to come (`used`), until a batch is over: hosts keep the infotext of
         the last prompt before."""
+        said = self.cast.announce() if used and self.error is None and self.cast else {}
+        self._say(said)
+
+    def _say(self, said: dict[str, str]) -> None:
         params = self.p.extra_generation_params
         infotext.clear(params)
         if self.error is not None:
-            params |= {infotext.ERROR: code_of(self.error), infotext.RUN: self.id}
-        elif used and self.cast is not None and self.material is not None and self.material.injects:
-            called = self._called() or [self.cast.names()]
-            params |= self.cast.describe(self.material, called) | {infotext.RUN: self.id}
+            said = {infotext.ERROR: code_of(self.error)}
+        if said:
+            params |= said | {infotext.RUN: self.id}
+        if self._inner_error is not None and self._inner_error[0] == self._picture():
+            params[infotext.INNER_ERROR] = self._inner_error[1]
 
     def finish(self) -> None:
         """Ends the run: one log line, and the report for the API."""
@@ -270,7 +280,9 @@ class Run:
         self.inner.append(report)
         params = self.p.extra_generation_params
         params.pop(infotext.INNER_ERROR, None)
+        self._inner_error = None
         if report["error"]:
+            self._inner_error = (self._picture(), report["error"]["code"])
             params[infotext.INNER_ERROR] = report["error"]["code"]
 
 

@@ -95,11 +95,19 @@ def _check_injected(run: Run) -> None:
     """A UNet that runs outside its module (compiled, offloaded) never meets our hooks."""
     if shared.state.interrupted or shared.state.skipped or not run.passes:
         return
-    latest = run.passes[-1]
-    if latest.evaluations > latest.skipped and not (latest.injected or latest.anchored):
+    latest = run.passes[-1].report
+    if latest.evaluations == latest.skipped or latest.injected or latest.anchored:
+        return
+    if latest.recorded or latest.replayed:  # the layers were called
+        error = LafiError(
+            "nothing_injected",
+            "the run is over, but no token of the layers that inject lies in a region.",
+            "Make the region larger.",
+        )
+    else:
         error = LafiError(
             "nothing_injected",
             "the run is over, but the UNet never called the layers that inject.",
             "Switch off what replaces or compiles the UNet, or switch LAFI off.",
         )
-        run.fail(error)
+    run.fail(error)

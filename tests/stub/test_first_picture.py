@@ -9,8 +9,10 @@ import torch
 from modules.processing import process_images
 
 from lafi.errors import LafiError
+from lafi.hosts import find_host
 
 from .host import WebUI
+from .others import Sampling
 from .test_references import RED, SMALL
 
 ANCHOR: dict[str, Any] = {"anchor": "batch"}
@@ -26,7 +28,8 @@ def test_the_first_picture_of_a_batch_is_plain_and_the_others_see_it(webui: WebU
     [one] = report["passes"]
     assert [each["name"] for each in one["references"]] == ["own"]
     assert one["injected"] == one["anchored"] > 0
-    assert made.infotexts[1]["LAFI anchor"] == "batch"
+    assert [each.get("LAFI anchor") for each in made.infotexts] == [None, "batch", "batch"]
+    assert made.infotexts[0] == {}
     assert not [key for key in made.infotexts[1] if key.startswith("LAFI reference")]
     again = webui.txt2img(batch_size=3, **SMALL).latents
     assert all(map(torch.equal, again, plain))
@@ -59,6 +62,31 @@ def test_a_reference_and_an_anchor_together(webui: WebUI) -> None:
     assert not torch.allclose(made[1], alone[1], rtol=1e-3, atol=1e-3)
     [one] = webui.last_run["passes"]
     assert [each["name"] == "own" for each in one["references"]] == [False, True]
+
+
+def test_the_first_picture_claims_the_reference_alone(a1111: WebUI) -> None:
+    made = a1111.txt2img(ANCHOR | {"image": RED}, batch_size=2, n_iter=2, **SMALL)
+    first, *others = made.infotexts
+    assert "LAFI anchor" not in first
+    assert [each["LAFI anchor"] for each in others] == ["batch"] * 3
+    [digest] = {each["LAFI reference"] for each in made.infotexts}
+    assert a1111.last_run["references"][0]["hash"] == digest
+
+
+def test_a_checkpoint_that_is_read_anew_leaves_the_first_picture(webui: WebUI) -> None:
+    """Some hosts make their model's object again for each batch."""
+    whole = webui.txt2img(ANCHOR, n_iter=3, **SMALL).latents
+    key, batch = type(find_host()).model_key, [0]
+
+    def anew(self: Any) -> tuple:
+        return (*key(self), batch[0])
+
+    webui.add(Sampling("process_batch", lambda p: batch.__setitem__(0, p.iteration)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(find_host()), "model_key", anew)
+        made = webui.txt2img(ANCHOR, n_iter=3, **SMALL)
+    assert all(map(torch.equal, made.latents, whole))
+    assert ["LAFI anchor" in each for each in made.infotexts] == [False, True, True]
 
 
 def test_one_picture_has_no_others(webui: WebUI) -> None:

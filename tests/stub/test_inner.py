@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from modules import scripts, shared
+from modules import processing, scripts, shared
 
 from lafi.webui import options
 
@@ -100,6 +100,64 @@ def test_an_inner_error_after_sampling_is_told(
     assert made.infotexts[0]["LAFI inner error"] == "MemoryError"
     assert webui.last_run["error"] is None
     assert len(webui.swallowed()) == 1
+
+
+def test_an_inner_error_is_told_where_the_main_loop_was_put_aside(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """ControlNet replaces the host's main loop, before LAFI if it is loaded before; ADetailer makes
+    its pictures with what ControlNet has put aside."""
+    plain = processing.process_images_inner
+    monkeypatch.setattr(processing, "__aside", plain, raising=False)
+    monkeypatch.setattr(
+        processing, "process_images_inner", lambda p: getattr(processing, "__aside")(p)
+    )
+    host = WebUI("a1111")
+    detailed(host)
+    detailer = host.runner.alwayson_scripts[1]
+    hijacked = processing.process_images_inner
+    original, decode = Detailer.postprocess_image, FirstStage.decode
+
+    def restored(p: Any, pp: Any, *args: Any) -> None:
+        def fail(*_: object) -> None:
+            raise MemoryError("while decoding")
+
+        processing.process_images_inner = getattr(processing, "__aside")
+        FirstStage.decode = fail  # type: ignore[assignment,method-assign]
+        try:
+            original(detailer, p, pp, *args)
+        finally:
+            processing.process_images_inner = hijacked
+            FirstStage.decode = decode  # type: ignore[method-assign]
+
+    detailer.postprocess_image = restored
+    made = host.txt2img(GIVEN, **SMALL)
+    [inner] = host.last_run["inner"]
+    assert inner["error"] == {"code": "MemoryError", "message": "while decoding"}
+    assert made.infotexts[0]["LAFI inner error"] == "MemoryError"
+    host.close()
+    assert processing.process_images_inner is not plain
+    assert getattr(processing, "__aside") is plain
+
+
+def test_an_inner_error_is_of_its_picture_in_the_batch(a1111: WebUI) -> None:
+    """Whichever script's hook comes first: the next picture's has none, also without a face."""
+    for listed_first in (True, False):
+        detailed(a1111)
+        detailer = a1111.runner.alwayson_scripts[1]
+
+        def one_face(p: Any, pp: Any, *args: Any, detailer: Any = detailer) -> None:
+            if p.batch_index == 0:
+                Detailer.postprocess_image(detailer, p, pp, *args)
+
+        detailer.postprocess_image = one_face
+        asked = a1111.processing(dict(NARROW), batch_size=2, **TEN)
+        if listed_first:
+            a1111.runner.alwayson_scripts.reverse()
+        made = processing.process_images(asked)
+        assert [each.get("LAFI inner error") for each in made.infotexts] == ["empty_window", None]
+        assert all("LAFI version" in each for each in made.infotexts)
+        a1111.runner.alwayson_scripts[:] = [a1111.script]
 
 
 def test_an_inner_error_is_of_its_picture_alone(a1111: WebUI) -> None:

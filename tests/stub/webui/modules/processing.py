@@ -42,6 +42,7 @@ class StableDiffusionProcessing:
     is_hr_pass: bool = False
     sampler: Any = None
     iteration: int = 0
+    batch_index: int = 0
     disable_extra_networks: bool = False
     extra_network_data: Any = None
     all_prompts: list[str] = field(default_factory=list)
@@ -245,7 +246,7 @@ def process_images_inner(p: StableDiffusionProcessing) -> Processed:
         samples = p.sample(_noise(seeds, p.height // 8, p.width // 8), c, uc)
         if p.scripts is not None:
             p.scripts.postprocess_batch(p, samples, batch_number=n)
-        for sample in samples:
+        for p.batch_index, sample in enumerate(samples):
             _finish(p, processed, sample)
         shared.state.job_no += 1
     if not p.disable_extra_networks and p.extra_network_data:
