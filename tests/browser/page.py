@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 READ = """
 return Array.from(document.querySelectorAll(arguments[0]), (each) => each[arguments[1]]);
 """
+# The key, as a browser's driver has it.
+ENTER = "\ue007"
 # AUTOMATIC1111's page, also without LAFI, each time a width or height changes.
 OWN_ERROR = r"/assets/Blocks-\w+\.js .*\(reading 'props'\)"
 # Frameworks listen to events, not to values: set the value as the browser would, then say so.
@@ -154,6 +156,22 @@ class Page:
 
     def choice(self, name: str) -> str:
         return self.value(f"{self.lafi(name)} input:checked")
+
+    def choose(self, name: str, text: str) -> None:
+        """Writes into a list that takes any text, as a user does: a value set by a script is none
+        to gradio's lists."""
+        self.driver.execute_script(
+            "arguments[0].scrollIntoView({block: 'center'})", self.one(self.lafi(name))
+        )
+        box = self.one(f"{self.lafi(name)} input")
+        box.click()
+        box.send_keys(text, ENTER)
+        self.wait(lambda: self.value(f"{self.lafi(name)} input") == text, f"{name} to be {text}")
+
+    def open_group(self) -> None:
+        """Opens *Views, region and batch*."""
+        self.click(f"{self.lafi('ui_group')} .label-wrap")
+        self.wait(lambda: self.one(self.lafi("region")).is_displayed(), "the group")
 
     def has_image(self) -> bool:
         return bool(self.all(f"{self.lafi('image')} img"))
