@@ -22,8 +22,6 @@ from .characters.folder import library
 from .request import NAME
 from .series import Part, Trace, together
 
-# How a prompt calls a character of the library.
-TAG = re.compile(r"<\s*lafi\b", re.IGNORECASE)
 # How Dynamic Prompts and others write what they choose later.
 WILDCARD = re.compile(r"[{}]|__")
 # Stands for a picture that is still to be made; a mask and views belong to one that was loaded.
@@ -80,7 +78,7 @@ class Roles:
         styles = getattr(self.p, "styles", None) or []
         table = getattr(shared, "prompt_styles", None)
         written = table.get_style_prompts(styles) if styles and table else []
-        return any(TAG.search(each) for each in (self.prompts(panel)["prompt"], *written))
+        return any(map(tags.calls, (self.prompts(panel)["prompt"], *written)))
 
     # ---- before anything is made --------------------------------------------------------------
 

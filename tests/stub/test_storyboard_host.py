@@ -192,6 +192,15 @@ def test_a_first_panel_with_a_character_is_the_others_reference(stage: Stage, an
     assert alone.images[1].tobytes() == done.images[1].tobytes()
 
 
+def test_a_panel_whose_tag_is_switched_off_is_one_without_a_tag(stage: Stage, anna: Path) -> None:
+    done = stage.make({"panels": "a\nb <lafi:anna:0>"})
+    first, second = stage.reports()
+    assert first["references"] == []
+    assert second["references"][0]["own"] == {"first": "used"}
+    assert second["references"][0]["acted"] is True
+    assert "LAFI characters" not in done.infotexts[2]
+
+
 def test_a_style_may_name_the_character(stage: Stage, anna: Path, monkeypatch: Any) -> None:
     styles = {"hers": "<lafi:anna>"}
     table = type(

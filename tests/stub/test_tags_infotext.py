@@ -93,3 +93,14 @@ def test_the_network_is_registered_once_for_each_start(a1111: WebUI) -> None:
     network = extra_networks.extra_network_registry["lafi"]
     network.activate(SimpleNamespace(), [])
     network.deactivate(SimpleNamespace())
+
+
+@pytest.mark.parametrize(("text", "called"), [
+    ("a knight", False), ("<lafi:anna>", True), ("x <LAFI:anna:0> y", False),
+    ("<lafi:anna:strength=0:left>", False), ("<lafi:anna:0> <lafi:bob:1>", True),
+    ("<lafi:anna:0.0:left> <lora:x:1>", False), ("<lafi", True), ("<lafi:anna:high>", True),
+])  # fmt: skip
+def test_whether_a_text_calls_anyone(text: str, called: bool) -> None:
+    from lafi.webui.characters import tags
+
+    assert tags.calls(text) is called

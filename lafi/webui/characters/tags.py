@@ -22,6 +22,7 @@ from .folder import library
 
 log = logging.getLogger("LAFI")
 NAME = "lafi"
+TAG = re.compile(r"<\s*lafi\b:?([^<>]*)>?", re.IGNORECASE)
 # What stays in a prompt that the host could not read as a tag.
 LEFT_OVER = re.compile(r"<\s*lafi\b[^<>]{0,40}>?", re.IGNORECASE)
 POSITIONS = ("name", "strength", "region")
@@ -96,6 +97,19 @@ def expected(p: Any) -> bool:
         return False
     prompts = [*_texts(p, "all_prompts"), *_texts(p, "all_hr_prompts")]
     return any(LEFT_OVER.search(each) for each in prompts)
+
+
+def calls(text: str) -> bool:
+    """Whether a text calls a character when it becomes a prompt. A tag that is wrong counts, too:
+    whoever checks it tells."""
+    return not all(map(_is_off, TAG.findall(text)))
+
+
+def _is_off(inside: str) -> bool:
+    try:
+        return parse(inside.split(":")).strength == 0
+    except LafiError:
+        return False
 
 
 def check(p: Any) -> bool:
