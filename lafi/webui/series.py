@@ -121,6 +121,10 @@ class Part:
     records: Trace | None = None
     sees: Trace | None = None
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Part:
+        """Itself: a deep copy of a request has no part either."""
+        return self
+
 
 def part_of(p: Any) -> Part:
     """The part of a request; none in any series, as a rule."""

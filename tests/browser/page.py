@@ -103,8 +103,12 @@ class Page:
 
     def generate(self) -> None:
         """Clicks Generate and waits for what the host then says below the gallery."""
+        self.press(f"#{self.tab}_generate")
+
+    def press(self, css: str) -> None:
+        """The same with another button that makes pictures."""
         before = self._result()
-        self.click(f"#{self.tab}_generate")
+        self.click(css)
         self.wait(lambda: self._result() != before and self._time(), "the end of generation")
 
     def infotext(self) -> str:

@@ -39,9 +39,11 @@ def tell(page, panels, **numbers):
 
 
 def sizes(page):
-    """Widths and heights of the gallery's thumbnails, the page's own first."""
-    thumbs = f"#{page.tab}_gallery .thumbnails img, #{page.tab}_gallery .grid-container img"
-    page.wait(lambda: page.all(thumbs), "the gallery")
+    """Widths and heights of the gallery's pictures, the page's own first."""
+    # Below a large one, or in a grid; some galleries have both.
+    lists = [f"#{page.tab}_gallery .{each} img" for each in ("thumbnails", "grid-container")]
+    page.wait(lambda: any(map(page.all, lists)), "the gallery")
+    thumbs = next(filter(page.all, lists))
     page.wait(lambda: all(page.read(thumbs, "complete")), "its pictures")
     return list(
         zip(page.read(thumbs, "naturalWidth"), page.read(thumbs, "naturalHeight"), strict=True)
@@ -133,3 +135,31 @@ def test_img2img_has_it_too(open_page):
     choose(page)
     assert page.one(control(page, "title")).is_displayed()
     assert not page.script_errors()
+
+
+def test_the_gallerys_button_enlarges_a_panel_alone(open_page, screenshots):
+    page = open_page()
+    page.timeout = 600
+    page.prepare("a knight", steps=2, size=64)
+    choose(page)
+    tell(page, "walking\nrunning")
+    page.generate()
+    assert page.error() == ""
+    assert len(sizes(page)) == 3
+
+    def enlarge(number):
+        """Selects a picture of the gallery and presses the button."""
+        thumbnail = page.all(f"#{page.tab}_gallery .thumbnails button")[number]
+        page.driver.execute_script("arguments[0].click()", thumbnail)
+        chosen = f"#{page.tab}_gallery .thumbnails .selected"
+        page.wait(lambda: page.one(chosen) == thumbnail, "the selected picture")
+        page.press("#txt2img_upscale")
+
+    enlarge(1)
+    assert page.error() == ""
+    assert page.infotext().startswith("a knight walking")
+    assert "Script" not in page.infotext()
+    assert (128, 128) in sizes(page)
+    shoot(page, screenshots, "storyboard-enlarged", f"#{page.tab}_gallery")
+    enlarge(0)
+    assert "choose one of its panels" in page.error() or "grid" in page.infotext()

@@ -162,7 +162,9 @@ def test_a_copy_of_a_request_has_no_part(stage: Stage) -> None:
     part = series.Part(p, series.Trace(LafiSettings(), stage.host.kept.own_bank))
     p.lafi_series = part
     assert series.part_of(p) is part
-    assert series.part_of(copy.copy(p)).records is None
+    for copied in (copy.copy(p), copy.deepcopy(p)):
+        assert copied.lafi_series is part
+        assert series.part_of(copied).records is None
 
 
 def test_nothing_is_recorded_for_nobody(stage: Stage) -> None:
