@@ -43,5 +43,5 @@ def replaced(name: str) -> LafiError:
     return LafiError(
         "attention_replaced",
         f"another extension has replaced the attention of {name}.",
-        "Use strength 1 with fidelity 0, or switch that extension off.",
+        "Use strength 1 with fidelity 0 and nothing cut out, or switch that extension off.",
     )

@@ -142,6 +142,8 @@ def test_attention_that_was_replaced_later_is_an_error() -> None:
     with pytest.raises(LafiError, match=r"output_blocks\.1\.1") as caught:
         check_sites(model, sites)
     assert caught.value.code == "attention_replaced"
+    # What leaves the layer its own attention; a figure's background is weighed in LAFI's.
+    assert "strength 1 with fidelity 0 and nothing cut out" in str(caught.value)
 
 
 class Wrapped(nn.Module):

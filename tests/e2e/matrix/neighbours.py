@@ -114,10 +114,10 @@ NEIGHBOURS = (
         refusals=("attention_replaced",),
     ),
     Neighbour(
-        "ControlNet reference_only, strength 1, fidelity 0",
+        "ControlNet reference_only, strength 1, fidelity 0, nothing cut out",
         "controlnet",
         controlnet("reference_only"),
-        lafi={"strength": 1, "fidelity": 0},
+        lafi={"strength": 1, "fidelity": 0, "cutout": "off"},
     ),
     Neighbour(
         "Regional Prompter, attention",
