@@ -181,10 +181,10 @@ def test_distilled_guidance_is_the_runs_own(webui, made) -> None:
 
 @pytest.mark.parametrize("position", ["beside", "none", "soft"])
 def test_where_the_reference_stands(webui, made, position) -> None:
-    lafi = {"image": REFERENCE, "position": position}
     if not is_rotary(made()):
         pytest.skip("this transformer's keys are recorded with their positions")
-    moved = webui.generate(lafi)
+    webui.generate({"image": REFERENCE})
+    moved = webui.generate({"image": REFERENCE, "position": position})
     assert moved.picture != made().picture
     # Positions are given where tokens are used: the same recordings serve all.
     assert moved.total("recorded") == 0
@@ -201,6 +201,17 @@ def test_blocks_that_are_not_there(webui, made) -> None:
     answer = webui.request({"image": REFERENCE, "blocks": "900"})
     assert answer.status == 422, answer
     assert "blocks" in str(answer.body)
+
+
+def test_a_smaller_reference(webui, made) -> None:
+    """Half the side is a quarter of the tokens."""
+    lafi, size = {"image": REFERENCE, "cutout": "off"}, {"width": 128, "height": 128}
+    webui.clear_bank()
+    whole, small = (webui.generate(lafi | {"reference_size": each}, **size) for each in (100, 50))
+    assert [each["size"] for each in small.run["references"]] == [50]
+    assert small.picture != whole.picture
+    whole_bytes, small_bytes = (each.run["passes"][0]["reference_bytes"] for each in (whole, small))
+    assert 4 * small_bytes == whole_bytes > 0
 
 
 # ---- what is refused --------------------------------------------------------------------------
