@@ -12,7 +12,7 @@ from ..core.joint.families import find_family
 from ..errors import LafiError
 from .identity import modules_below
 
-SUPPORTED = "LAFI works with SD 1.x, SD 2.x, SDXL, SD 3, Flux and Chroma checkpoints"
+SUPPORTED = "LAFI works with SD 1.x, SD 2.x, SDXL, SD 3, Flux.1, Chroma and Z-Image checkpoints"
 CHOOSE = f"{SUPPORTED}; choose one, or switch LAFI off."
 # How the names of engines and networks begin.
 VIDEO = ("Wan", "Hunyuan")
