@@ -17,6 +17,8 @@ PLACES = (
     ("encode", 1),
     ("decode", 1),
 )
+# As many as the late calls below need, whatever the other pictures take.
+FIVE = {"steps": 5}
 KINDS = {"exception": "exception", "memory": "out of memory"}
 NAMES = {
     "unet": "in the UNet",
@@ -35,20 +37,20 @@ def scenarios(facts: Facts) -> Iterator[Scenario]:
             yield Fault(name, where=where, call=call, kind=kind, skip=skip)
     yield Fault(
         "exception in the UNet, batch count 2",
-        {"n_iter": 2},
+        {"n_iter": 2} | FIVE,
         where="unet",
         call=8,
         skip=skip,
     )
     yield Fault(
         "exception in the second pass of hires",
-        hires(facts, hr_scale=2),
+        hires(facts, hr_scale=2) | FIVE,
         where="unet",
         call=8,
         skip=skip,
     )
     inversion = {"stream": "inversion"}
-    yield Fault("exception in an inversion", lafi=inversion, where="reference", call=4, skip=skip)
+    yield Fault("exception in an inversion", FIVE, inversion, where="reference", call=4, skip=skip)
     for kind in ("interrupt", "skip"):
         yield Fault(f"{kind} in the UNet, call 3", where="unet", call=3, kind=kind, skip=skip)
         yield Fault(
