@@ -114,7 +114,7 @@ def test_what_is_missing_returns_to_its_default():
     params = {"LAFI version": "0.1.0", "LAFI depth": "50"}
     infotext.on_infotext_pasted("", params)
     assert params["LAFI depth"] == "50"
-    assert params["LAFI strength"] == "2"
+    assert params["LAFI strength"] == str(LafiSettings().strength)
     assert params["LAFI stream"] == "inversion"
     assert params["LAFI prompt"] == ""
 
