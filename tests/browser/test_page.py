@@ -232,17 +232,17 @@ def test_the_page_says_that_the_figure_is_cut_out(open_page, reference):
 
 def test_pasted_infotext_sets_the_controls(open_page, screenshots):
     page = open_page()
-    page.set_number("strength", 3)
+    page.set_number("strength", 2)
     page.paste(WITH_LAFI)
     page.wait(page.enabled, "LAFI to be switched on")
     page.wait(lambda: page.number("depth") == 40, "the pasted depth")
     assert page.number("cutoff") == 70
     assert page.number("start") == 10
-    assert page.number("strength") == 2
+    assert page.number("strength") == 3
     assert page.number("noise_seed") == 77
     assert page.choice("stream") == "noise"
     assert page.number("fidelity") == 0
-    page.wait(lambda: page.number("ui_likeness") == 50, "the dial near strength 2 and fidelity 0")
+    page.wait(lambda: page.number("ui_likeness") == 70, "the dial near strength 3 and fidelity 0")
     assert page.value(f"{page.lafi('prompt')} textarea") == "a knight, portrait"
     page.wait(lambda: "1a2b3c4d5e6f" in page.text(page.lafi("ui_note")), "the note")
     page.click(f"{page.lafi('ui_advanced')} .label-wrap")

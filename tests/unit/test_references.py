@@ -149,8 +149,9 @@ def test_it_acts_if_any_of_them_weighs_something(fields: dict[str, Any], acts: b
 
 def test_overrides_reach_into_a_reference() -> None:
     given = {"image": A, "references": [{"image": B}, {"image": C, "strength": 1}]}
-    settings = parse([given], {"references[1].strength": 3, "depth": 50})
-    assert [each.strength for each in settings.characters] == [2, 2, 3]
+    settings = parse([given], {"references[1].strength": 2.5, "depth": 50})
+    usual = LafiSettings().strength
+    assert [each.strength for each in settings.characters] == [usual, usual, 2.5]
     assert settings.depth == 50
     assert given["references"][1]["strength"] == 1  # whose request it is keeps it
 

@@ -8,7 +8,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from lafi.errors import LafiError
-from lafi.settings import FIELDS, parse
+from lafi.settings import FIELDS, LafiSettings, parse
 from lafi.webui import xyz
 
 
@@ -104,5 +104,6 @@ def test_a_further_reference_has_its_strength_set(grid):
     axis(grid, "Region").apply(p, "right", ["right"])
     given = {"image": "A", "references": [{"image": "B"}, {"image": "C"}]}
     settings = parse([given], p.lafi_overrides)
-    assert [each.strength for each in settings.characters] == [2, 0.5, 2]
+    usual = LafiSettings().strength
+    assert [each.strength for each in settings.characters] == [usual, 0.5, usual]
     assert settings.region == "right"
