@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from lafi.core.kept import Kept
 from lafi.core.levels import NoiseSchedule
-from lafi.core.mask import TokenMask
+from lafi.core.mask import FigureMask, TokenMask
 from lafi.core.own import Own
 from lafi.core.plan import Plan
 from lafi.core.reference import Conditioning, Reference
@@ -36,6 +36,7 @@ from .peers import FullBatchReference
 SCHEDULE = NoiseSchedule.from_alphas(sd_alphas_cumprod())
 WORDS = 77
 MASKED = 0.3
+MASKS = {"none": None, "figure": FigureMask, "mask": TokenMask}
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Scheme:
     Attributes:
         plan: changes to the default plan; None for plain sampling.
         bank: none, empty, or filled by an earlier picture.
-        masked: whether 30 % of the tokens are kept.
+        mask: which tokens are kept, or first: 30 % of them, see `MASKS`.
         strength: weight on the reference's keys.
         regions: of each reference where it acts; one is everywhere.
         anchor: the batch's first picture instead of a reference.
@@ -58,7 +59,7 @@ class Scheme:
     plan: dict[str, Any] | None = field(default_factory=dict)
     layers: str = "decoder"
     bank: str = "none"
-    masked: bool = False
+    mask: str = "none"
     strength: float = 1.0
     regions: tuple[Region | None, ...] = (None,)
     anchor: bool = False
@@ -67,7 +68,7 @@ class Scheme:
     peer: bool = False
 
 
-# As LAFI's settings are by default, but for the mask: there the figure is cut out where it can be.
+# As LAFI's settings are by default; where the figure is cut out, see the rows of a figure.
 DEFAULT = {"stream": "inversion", "refresh": 0, "fidelity": 1}
 
 SIX = 6
@@ -75,19 +76,23 @@ HALVES = (Region(0, 0.5), Region(0.5, 1))
 
 SCHEMES = (
     Scheme("plain", None),
-    Scheme("default, first picture", DEFAULT, bank="empty", strength=2),
-    Scheme("default, first picture, 30 % mask", DEFAULT, bank="empty", masked=True, strength=2),
-    Scheme("default, later pictures", DEFAULT, bank="filled", strength=2),
-    Scheme("default, later pictures, 30 % mask", DEFAULT, bank="filled", masked=True, strength=2),
+    Scheme("default, first picture", DEFAULT, bank="empty", strength=3),
+    Scheme("default, first picture, figure 30 %", DEFAULT, bank="empty", mask="figure", strength=3),
+    Scheme("default, first picture, mask 30 %", DEFAULT, bank="empty", mask="mask", strength=3),
+    Scheme("default, later pictures", DEFAULT, bank="filled", strength=3),
+    Scheme(
+        "default, later pictures, figure 30 %", DEFAULT, bank="filled", mask="figure", strength=3
+    ),
+    Scheme("default, later pictures, mask 30 %", DEFAULT, bank="filled", mask="mask", strength=3),
     *(
-        Scheme(f"default, {name}, {picture}", DEFAULT, bank=bank, strength=2, regions=regions)
+        Scheme(f"default, {name}, {picture}", DEFAULT, bank=bank, strength=3, regions=regions)
         for name, regions in (("2 references", (None, None)), ("2 regions", HALVES))
         for picture, bank in (("first picture", "empty"), ("later pictures", "filled"))
     ),
-    Scheme("default, batch anchor", DEFAULT, strength=2, anchor=True),
+    Scheme("default, batch anchor", DEFAULT, strength=3, anchor=True),
     Scheme("batch anchor, fidelity 0", anchor=True),
-    Scheme("six panels, one character", DEFAULT, bank="empty", strength=2, panels=SIX),
-    Scheme("six panels, the first as reference", DEFAULT, strength=2, panels=SIX, own=True),
+    Scheme("six panels, one character", DEFAULT, bank="empty", strength=3, panels=SIX),
+    Scheme("six panels, the first as reference", DEFAULT, strength=3, panels=SIX, own=True),
     Scheme("inversion, exact, first picture", {"stream": "inversion"}),
     Scheme("noise, exact, first picture"),
     Scheme("noise, exact, one batch", {"fused": True}),
@@ -120,17 +125,17 @@ class Bench:
         mask = torch.zeros(side, side)
         mask[: round(side * MASKED)] = 1
         self.references = {
-            masked: [
+            name: [
                 Reference(
                     random(1, 4, side, side),
                     random(1, 4, side, side),
                     conditioning,
                     SCHEDULE,
-                    mask=TokenMask(mask) if masked else None,
+                    mask=None if kind is None else kind(mask),
                 )
                 for _ in HALVES
             ]
-            for masked in (False, True)
+            for name, kind in MASKS.items()
         }
         self.x = random(2 * batch, 4, side, side).to(device, dtype)
         self.bank = Bank(2**40, projected=False)
@@ -138,7 +143,7 @@ class Bench:
     def call(self, x: Tensor, timestep: float) -> Tensor:
         """The UNet on (B, C, h, w), as a host calls it."""
         rows = x.shape[0]
-        own = self.references[False][0].conditioning
+        own = self.references["none"][0].conditioning
         vector = None if own.vector is None else own.vector.to(x).expand(rows, -1)
         timesteps = torch.full((rows,), timestep, device=x.device)
         extra = {} if vector is None else {"y": vector}
@@ -151,7 +156,7 @@ class Bench:
         report = PassReport(scheme.name)
         levels = [999 - 998 * i / evaluations for i in range(evaluations)]
         if scheme.plan is None:
-            peer = FullBatchReference(self.unet, self.references[False][0].z0.to(self.device))
+            peer = FullBatchReference(self.unet, self.references["none"][0].z0.to(self.device))
             for index, timestep in enumerate(levels):
                 if scheme.peer and Window().contains(index, evaluations):
 
@@ -179,9 +184,7 @@ class Bench:
         sources = [
             Source(reference, scheme.strength, region)
             # Each region has a reference of its own.
-            for reference, region in zip(
-                self.references[scheme.masked], scheme.regions, strict=False
-            )
+            for reference, region in zip(self.references[scheme.mask], scheme.regions, strict=False)
         ]
         if scheme.anchor:
             sources = [Source(Own(SCHEDULE), scheme.strength)]

@@ -9,6 +9,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from lafi.core.recorder import BACKGROUND_SHARE
+
 from ..training.export import CHECKPOINT
 from ..world import CHOICES
 from ..world.captions import NAMED
@@ -73,6 +75,7 @@ def _parts(report: dict, model: Path) -> dict[str, Callable[[], str]]:
     attributes = [f"attribute {name}" for name in CHOICES]
     return {
         "identity": lambda: ", ".join(f"{n} ({len(c)})" for n, c in CHOICES.items()),
+        "cut-out share": lambda: f"{100 * BACKGROUND_SHARE:.0f} %",
         "named": lambda: f"{100 * NAMED:.0f} %",
         "size": lambda: f"{(model / CHECKPOINT).stat().st_size / 1e6:.0f} MB",
         "decibels": lambda: str(recipe.get("autoencoder, dB", {}).get("0.0", "?")),

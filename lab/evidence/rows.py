@@ -52,26 +52,26 @@ def dial() -> Iterator[Method]:
                 f"likeness {percent}: strength {strength:g}, fidelity {fidelity:g}",
                 strength=strength,
                 fidelity=fidelity,
-                whole=True,
             )
 
 
 def window_and_weights() -> Iterator[Method]:
     """When, how strongly and where the reference is seen."""
-    for weight in (0.5, 1, 3, 4, 8):
+    for weight in (0.5, 1, 2, 4, 8):
         yield default(f"strength {weight}", strength=weight)
     yield default("window 0-100", cutoff=100)
-    yield default("window 0-100, strength 4", cutoff=100, strength=4)
-    for weight in (2, 4):
+    yield default("window 0-100, strength 8", cutoff=100, strength=8)
+    for weight in (2, 3, 4):
         yield default(f"strength {weight}, no mask", strength=weight, mask="none")
+        yield default(f"strength {weight}, strict cut-out", strength=weight, mask="strict")
     yield default("window 0-100, no mask", cutoff=100, mask="none")
-    yield default("the figure's true outline", mask="figure")
-    yield default("cut-out grown by one cell", mask="grown")
-    more, less = 4 / DEFAULT.strength, 1 / DEFAULT.strength
-    yield default("strength falling 4 to 1", over=(more, less))
-    yield default("strength rising 1 to 4", over=(less, more))
-    yield default("strength 4 at the deepest site, 1 at the last", by_depth=(more, less))
-    yield default("strength 1 at the deepest site, 4 at the last", by_depth=(less, more))
+    yield default("strict cut-out by the true outline", mask="figure")
+    yield default("strict cut-out grown by one cell", mask="grown")
+    more, less = 6 / DEFAULT.strength, 1.5 / DEFAULT.strength
+    yield default("strength falling 6 to 1.5", over=(more, less))
+    yield default("strength rising 1.5 to 6", over=(less, more))
+    yield default("strength 6 at the deepest site, 1.5 at the last", by_depth=(more, less))
+    yield default("strength 1.5 at the deepest site, 6 at the last", by_depth=(less, more))
     for percent in (67, 33, 11):
         yield default(f"depth {percent} %", sites=depth(percent))
     yield default("all layers", sites=everywhere)

@@ -28,6 +28,7 @@ from ..world import Figure, Picture, caption
 from .altered import Altered
 from .methods import DEFAULT, Method
 from .own import OwnTokens
+from .tokens import Chosen
 from .trials import SHAPE, Trial, figure_of, mask_of, shown
 from .variants import FeatureAdaIN
 
@@ -44,6 +45,7 @@ class _Run:
         session: LAFI, or None.
         altered: what LAFI's settings do not have, or None.
         own: takes the picture's own tokens, or None.
+        chosen: leave out some of the references' tokens.
     """
 
     method: Method
@@ -52,6 +54,7 @@ class _Run:
     session: Session | None = None
     altered: Altered | None = None
     own: OwnTokens | None = None
+    chosen: Sequence[Chosen] = ()
 
 
 class Sampler:
@@ -125,6 +128,8 @@ class Sampler:
                     run.altered.share = within.count(count, 0, index) / max(
                         within.count(count) - 1, 1
                     )
+                for each in run.chosen:
+                    each.begin()
                 if run.session:
                     run.session.begin(index, count, sigma, cond_rows_first)
                 x = self._step(run, x, run.times[index : index + 2])
@@ -167,9 +172,12 @@ class Sampler:
         replay = Replay(self._bank, lambda: method.kept_under)
         if method.stream == "own":
             replay = Replay(self._first_panel(trial), lambda: "own")  # type: ignore[arg-type]
+        sources = self._sources(method, trial, streams)
+        masks = [each.reference.mask for each in sources if isinstance(each.reference, Reference)]
+        run.chosen = [each for each in masks if isinstance(each, Chosen)]
         run.session = Session(
             unet,
-            self._sources(method, trial, streams),
+            sources,
             plan,
             streams[0].forward,
             PassReport("first"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from math import isqrt
 
@@ -15,8 +16,8 @@ FINEST = 256  # tokens of the finest level
 
 
 @dataclass
-class _Thinner:
-    """Chooses tokens, (1, N, C) to (1, M, C), after a mask.
+class Thinner:
+    """Makes fewer of some tokens, (1, N, C) to (1, M, C), after a mask.
 
     Attributes:
         rate: share that is kept.
@@ -31,30 +32,44 @@ class _Thinner:
         """What a recording's key asks of a token mask."""
         return None if self.within is None else self.within.mask
 
-    def _first(self, tokens: Tensor) -> tuple[Tensor, int]:
-        """What the mask keeps, and how many tokens of it are wanted."""
+
+@dataclass
+class Chosen(Thinner, ABC):
+    """Some of the tokens: the same of a layer's keys and of its values."""
+
+    _order: dict[int, Tensor] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        """An evaluation begins: all is chosen anew, once for each resolution."""
+        self._order.clear()
+
+    def __call__(self, tokens: Tensor, size: tuple[int, int] | None = None) -> Tensor:
         tokens = tokens if self.within is None else self.within(tokens)
-        return tokens, max(1, round(self.rate * tokens.shape[1]))
+        count = tokens.shape[1]
+        if count not in self._order:
+            self._order[count] = self._choose(tokens, max(1, round(self.rate * count)))
+        return tokens[:, self._order[count].to(tokens.device)]
+
+    @abstractmethod
+    def _choose(self, tokens: Tensor, kept: int) -> Tensor:
+        """(kept,) positions."""
 
 
 @dataclass
-class RandomTokens(_Thinner):
-    """A random share, drawn anew in every call (StoryDiffusion, ConsiStory)."""
+class RandomTokens(Chosen):
+    """A random share, drawn anew in every evaluation (StoryDiffusion, ConsiStory)."""
 
     generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
 
-    def __call__(self, tokens: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        tokens, kept = self._first(tokens)
-        order = torch.randperm(tokens.shape[1], generator=self.generator)[:kept]
-        return tokens[:, order.to(tokens.device)]
+    def _choose(self, tokens: Tensor, kept: int) -> Tensor:
+        return torch.randperm(tokens.shape[1], generator=self.generator)[:kept]
 
 
 @dataclass
-class DistinctTokens(_Thinner):
+class DistinctTokens(Chosen):
     """The share that says the most: each next token is the one that is farthest from all before."""
 
-    def __call__(self, tokens: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        tokens, kept = self._first(tokens)
+    def _choose(self, tokens: Tensor, kept: int) -> Tensor:
         points = tokens[0].float()
         apart = (points - points.mean(0)).norm(dim=1)
         order = [int(apart.argmax())]
@@ -62,11 +77,11 @@ class DistinctTokens(_Thinner):
         for _ in range(kept - 1):
             apart = torch.minimum(apart, (points - points[order[-1]]).norm(dim=1))
             order.append(int(apart.argmax()))
-        return tokens[:, order]
+        return torch.tensor(order)
 
 
 @dataclass
-class MergedTokens(_Thinner):
+class MergedTokens(Thinner):
     """Means of 2x2 neighbours at the finest level; other levels stay as they are."""
 
     def __call__(self, tokens: Tensor, size: tuple[int, int] | None = None) -> Tensor:

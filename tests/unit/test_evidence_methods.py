@@ -239,3 +239,18 @@ def test_views_are_sources_that_share_the_strength(sampler, trial):
         method, trial, [type("Row", (), {"z0": torch.zeros(1), "noise": torch.zeros(1)})] * 3
     )
     assert [each.strength for each in sources] == pytest.approx([DEFAULT.strength / 3] * 3)
+
+
+@pytest.mark.parametrize("kind", [RandomTokens, DistinctTokens])
+def test_keys_and_values_are_left_out_together(kind):
+    keys = torch.randn(1, 64, 2, generator=torch.Generator().manual_seed(0))
+    places = torch.arange(64)[None, :, None]
+    chosen = kind(0.5)
+    assert torch.equal(chosen(keys), keys[:, chosen(places).flatten()])
+
+
+def test_a_random_share_is_drawn_anew_in_every_evaluation():
+    places, chosen = torch.arange(64)[None, :, None], RandomTokens(0.5)
+    first = chosen(places)
+    chosen.begin()
+    assert not torch.equal(first, chosen(places))
