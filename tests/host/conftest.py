@@ -24,7 +24,7 @@ CASES = [
 ]
 # The longest tests run on these two alone, one of each library, unless LAFI_ALL_LAYOUTS is set.
 FEW = ("sd1, fused attention", "sdxl")
-LONG = ("test_anchor", "test_references", "test_regions")
+LONG = ("test_anchor", "test_figure", "test_own", "test_references", "test_regions")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
