@@ -276,3 +276,10 @@ class WebUI(Client):
         answer = self.post("/lafi/v1/bank/clear")
         assert answer.status == 200, answer
         return answer.body["freed"]
+
+    def library(self, method: str, name: str = "", body: Any = None) -> Answer:
+        """The answer of the library of characters; the name as it stands in an address."""
+        url = f"{self.url}/lafi/v1/characters" + (f"/{name.replace(' ', '%20')}" if name else "")
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"} | self.headers
+        return self._send(urllib.request.Request(url, data, headers, method=method))

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from .client import Result, WebUI
-from .pictures import REFERENCE
+from .pictures import CHARACTERS, REFERENCE
 
 STREAMS = ("noise", "inversion", "denoise")
 DEFAULT = "inversion"
@@ -63,6 +63,16 @@ def injected(webui: WebUI) -> Callable[..., Result]:
         return webui.generate({"image": REFERENCE, "stream": stream})
 
     return generate
+
+
+@pytest.fixture(scope="module")
+def library(webui: WebUI) -> Iterator[None]:
+    """Anna and bob are in the library; gone afterwards."""
+    for name, picture in CHARACTERS.items():
+        assert webui.library("PUT", name, {"image": picture}).status == 200
+    yield
+    for name in CHARACTERS:
+        webui.library("DELETE", name)
 
 
 @pytest.fixture(scope="session")

@@ -73,6 +73,9 @@ def encode(picture: Image.Image) -> str:
 
 REFERENCE = encode(figure())
 OTHER_REFERENCE = encode(figure("#2040a0"))
+ANNA, BOB = "lafi e2e anna", "lafi e2e bob"
+# Who is in the library while a test uses the fixture `library`.
+CHARACTERS = {ANNA: REFERENCE, BOB: OTHER_REFERENCE}
 CUT_OUT = encode(cut_out())
 SILHOUETTE = encode(silhouette())
 SPECK = encode(speck())

@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from .client import Picture
-from .pictures import OTHER_REFERENCE, REFERENCE, SCENE
+from .pictures import ANNA, BOB, OTHER_REFERENCE, REFERENCE, SCENE
 
-ANNA, BOB = "lafi e2e anna", "lafi e2e bob"
+pytestmark = pytest.mark.usefixtures("library")
 PROMPT = "a knight walking in a forest"
 # Another order of the same sums.
 ROUNDING = 0.5
-
-
-def ask(webui: Any, method: str, name: str = "", body: Any = None) -> Any:
-    """A route of the library; the name as it stands in the address."""
-    url = webui.url + "/lafi/v1/characters" + (f"/{name.replace(' ', '%20')}" if name else "")
-    data = None if body is None else json.dumps(body).encode()
-    headers = {"Content-Type": "application/json"} | webui.headers
-    return webui._send(urllib.request.Request(url, data, headers, method=method))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def library(webui) -> Iterator[None]:
-    """Two characters of the tests' own."""
-    for name, picture in ((ANNA, REFERENCE), (BOB, OTHER_REFERENCE)):
-        assert ask(webui, "PUT", name, {"image": picture}).status == 200
-    yield
-    for name in (ANNA, BOB):
-        ask(webui, "DELETE", name)
 
 
 def tagged(webui, tag: str, route: str = "txt2img", **payload: Any) -> Any:
@@ -51,30 +30,30 @@ def by_tag(webui) -> Any:
 
 
 def test_what_was_put_is_listed_and_comes_back(webui) -> None:
-    listed = {each["name"]: each for each in ask(webui, "GET").body}
+    listed = {each["name"]: each for each in webui.library("GET").body}
     assert listed[ANNA]["problem"] == listed[BOB]["problem"] == ""
     about = {"activation text": "red coat", "preferred weight": 1.5}
-    assert ask(webui, "PUT", ANNA, {"metadata": about}).status == 200
-    got = ask(webui, "GET", ANNA).body
+    assert webui.library("PUT", ANNA, {"metadata": about}).status == 200
+    got = webui.library("GET", ANNA).body
     assert got["metadata"] == about
     assert len(got["image"]) == got["views"] == 1
-    assert ask(webui, "PUT", ANNA, {"metadata": {}}).status == 200
+    assert webui.library("PUT", ANNA, {"metadata": {}}).status == 200
 
 
 @pytest.mark.parametrize(
     "name", ["..", "..%2f..%2fetc", "a.b", "con", "%00", "a%5cb", "%ff", "a" * 90]
 )
 def test_a_hostile_name_is_refused(webui, name) -> None:
-    before = ask(webui, "GET").body
+    before = webui.library("GET").body
     for method, body in (("GET", None), ("DELETE", None), ("PUT", {"image": REFERENCE})):
-        assert ask(webui, method, name, body).status in (404, 405, 422)
-    assert ask(webui, "GET").body == before
+        assert webui.library(method, name, body).status in (404, 405, 422)
+    assert webui.library("GET").body == before
 
 
 @pytest.mark.parametrize("body", [{}, {"image": "x"}, {"image": REFERENCE, "mask": 5}, [], 5])
 def test_a_bad_body_is_refused(webui, body) -> None:
-    assert ask(webui, "PUT", "lafi e2e nobody", body).status == 422
-    assert ask(webui, "GET", "lafi e2e nobody").status == 404
+    assert webui.library("PUT", "lafi e2e nobody", body).status == 422
+    assert webui.library("GET", "lafi e2e nobody").status == 404
 
 
 def test_the_library_asks_for_the_password(webui) -> None:
@@ -91,7 +70,7 @@ def test_a_tag_is_the_loaded_picture(webui, plain, injected, by_tag) -> None:
     assert by_tag.picture != plain().picture
     assert by_tag.total("injected") > 0
     assert f"<lafi:{ANNA}>" in by_tag.infotexts[0]
-    digest = ask(webui, "GET", ANNA).body["hash"]
+    digest = webui.library("GET", ANNA).body["hash"]
     assert f"LAFI characters: {ANNA} {digest}" in by_tag.infotexts[0]
     assert "LAFI reference:" not in by_tag.infotexts[0]
     assert webui.generate().picture == plain().picture
@@ -178,13 +157,13 @@ def test_prompts_from_file(webui, by_tag) -> None:
 
 
 def test_a_changed_picture_of_the_library_is_another_hash(webui, by_tag) -> None:
-    assert ask(webui, "PUT", ANNA, {"image": OTHER_REFERENCE}).status == 200
+    assert webui.library("PUT", ANNA, {"image": OTHER_REFERENCE}).status == 200
     try:
         made = tagged(webui, f"<lafi:{ANNA}>")
         assert made.picture != by_tag.picture
         assert made.picture == tagged(webui, f"<lafi:{BOB}>").picture
     finally:
-        assert ask(webui, "PUT", ANNA, {"image": REFERENCE}).status == 200
+        assert webui.library("PUT", ANNA, {"image": REFERENCE}).status == 200
     assert tagged(webui, f"<lafi:{ANNA}>").picture == by_tag.picture
 
 

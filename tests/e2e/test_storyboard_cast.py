@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .pictures import OTHER_REFERENCE, REFERENCE
-from .test_characters import ask
+from .pictures import ANNA, BOB
 from .test_storyboard import ACTIONS, Story, report, tell
 
-ANNA, BOB = "lafi e2e comic anna", "lafi e2e comic bob"
+pytestmark = pytest.mark.usefixtures("library")
 BOTH = f"<lafi:{ANNA}::left> <lafi:{BOB}::right>"
 SIX = "\n".join(f'{each} {BOTH} --caption "{each}."' for each in ACTIONS)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def library(webui) -> Iterator[None]:
-    """Two characters of the tests' own."""
-    for name, picture in ((ANNA, REFERENCE), (BOB, OTHER_REFERENCE)):
-        assert ask(webui, "PUT", name, {"image": picture}).status == 200
-    yield
-    for name in (ANNA, BOB):
-        ask(webui, "DELETE", name)
 
 
 @pytest.fixture(scope="module")

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from .client import Picture
 from .matrix.neighbours import adetailer
-from .pictures import OTHER_REFERENCE, REFERENCE
-from .test_characters import ask
+from .pictures import ANNA, BOB
 
-ANNA, BOB = "lafi e2e xyz anna", "lafi e2e xyz bob"
+pytestmark = pytest.mark.usefixtures("library")
 PROMPT = "a knight walking in a forest"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def library(webui) -> Iterator[None]:
-    """Two characters of the tests' own."""
-    for name, picture in ((ANNA, REFERENCE), (BOB, OTHER_REFERENCE)):
-        assert ask(webui, "PUT", name, {"image": picture}).status == 200
-    yield
-    for name in (ANNA, BOB):
-        ask(webui, "DELETE", name)
 
 
 def one(webui, name: str) -> Picture:
