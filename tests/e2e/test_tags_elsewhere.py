@@ -1,14 +1,16 @@
-"""Tags where others write the prompt: X/Y/Z plots and the faces that ADetailer redraws."""
+"""Tags where others write the prompt: X/Y/Z plots, the faces that ADetailer redraws, and what
+Dynamic Prompts chooses."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
-from .client import Picture
+from .client import Picture, Result
 from .matrix.neighbours import adetailer
-from .pictures import ANNA, BOB
+from .pictures import ANNA, BOB, CHARACTERS
 
 pytestmark = pytest.mark.usefixtures("library")
 PROMPT = "a knight walking in a forest"
@@ -70,3 +72,71 @@ def test_the_face_pass_gets_the_faces_character(webui) -> None:
     for run in inner:
         assert [each["name"] for each in run["references"]] == [BOB]
         assert run["passes"][0]["injected"] > 0
+
+
+# ---- Dynamic Prompts --------------------------------------------------------------------------
+
+CHOICE = f"{PROMPT}, {{<lafi:{ANNA}>|at night|<lafi:{BOB}>}}"
+ALL = "Combinatorial generation"
+
+
+def dynamic(webui, **values: Any) -> dict[str, Any]:
+    """Dynamic Prompts' entry in a request, with values by the arguments' labels; it is on by
+    itself."""
+    scripts = [each for each in webui.get("/sdapi/v1/script-info") if not each["is_img2img"]]
+    # Its version is part of its name.
+    found = [each for each in scripts if each["name"].startswith("dynamic prompts")]
+    if not found:
+        pytest.skip("the host has no Dynamic Prompts")
+    known = found[0]["args"]
+    assert values.keys() <= {arg["label"] for arg in known}
+    args = [values.get(arg["label"], arg["value"]) for arg in known]
+    return {found[0]["name"]: {"args": args}}
+
+
+def named(webui, made: Result) -> list[str]:
+    """The character that each picture's prompt names, empty for none; the picture must be that
+    character's, loaded by itself."""
+    off = dynamic(webui, **{"Dynamic Prompts enabled": False})
+    names = []
+    for picture, text in zip(made.pictures, made.infotexts, strict=True):
+        prompt, found = text.splitlines()[0], re.search(r"\bSeed: (\d+)", text)
+        assert found, text
+        rest, _, name = prompt.rstrip(">").partition("<lafi:")
+        given = {"image": CHARACTERS[name]} if name else None
+        alone = webui.generate(given, prompt=rest, seed=int(found[1]), alwayson_scripts=off)
+        assert picture == alone.picture
+        if name:
+            digest = webui.library("GET", name).body["hash"]
+            assert f"LAFI characters: {name} {digest}" in text
+        else:
+            assert "LAFI" not in text + alone.infotexts[0]
+        names.append(name)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("prompt", "names"),
+    [
+        (CHOICE, [ANNA, "", BOB]),
+        (f"{PROMPT}, <lafi:lafi e2e {{anna|bob}}>", [ANNA, BOB]),  # within the tag
+    ],
+)
+def test_every_choice_is_the_character_that_it_names(webui, prompt, names) -> None:
+    made = webui.generate(prompt=prompt, alwayson_scripts=dynamic(webui, **{ALL: True}))
+    assert [each["name"] for each in made.run["references"]] == [name for name in names if name]
+    assert named(webui, made) == names
+
+
+def test_what_is_chosen_at_random_is_the_character_that_it_names(webui) -> None:
+    made = webui.generate(prompt=CHOICE, n_iter=6, alwayson_scripts=dynamic(webui))
+    shown = [each["name"] for each in made.run["references"]]
+    assert sorted(shown) == sorted(set(named(webui, made)) - {""})
+
+
+def test_different_choices_in_one_batch_are_refused(webui, plain) -> None:
+    asked = dynamic(webui, **{ALL: True})
+    answer = webui.request(prompt=CHOICE, batch_size=2, alwayson_scripts=asked)
+    assert answer.status == 422, answer
+    assert "call different characters" in str(answer.body)
+    assert webui.generate().picture == plain().picture
