@@ -46,9 +46,13 @@ class Client:
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> Answer:
         """The answer to a POST, whatever it is."""
-        data = json.dumps(body or {}).encode()
+        return self.ask("POST", path, body or {})
+
+    def ask(self, method: str, path: str, body: Any = None) -> Answer:
+        """The answer to a request of any method, whatever it is; without a body for None."""
+        data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"} | self.headers
-        return self._send(urllib.request.Request(self.url + path, data, headers))
+        return self._send(urllib.request.Request(self.url + path, data, headers, method=method))
 
     def _send(self, request: urllib.request.Request) -> Answer:
         try:

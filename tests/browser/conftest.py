@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,8 +12,11 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
+from lab.host.client import Client
+
 from .page import Page
 
+CHARACTERS = "/lafi/v1/characters"
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -67,6 +72,46 @@ def reference(tmp_path) -> Path:
     ImageDraw.Draw(picture).ellipse((40, 20, 120, 140), fill="#a03020")
     picture.save(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def api(url) -> Client:
+    """The same WebUI's API."""
+    return Client(url)
+
+
+@pytest.fixture
+def new_name(api) -> Iterator[Callable[[], str]]:
+    """Names of characters that no one has; the test saves them, and they are gone afterwards."""
+    names = []
+
+    def new() -> str:
+        names.append(f"browser-{secrets.token_hex(3)}")
+        return names[-1]
+
+    yield new
+    answers = [api.ask("DELETE", f"{CHARACTERS}/{name}") for name in names]
+    assert [each.status for each in answers] == [200] * len(names), answers
+
+
+@pytest.fixture
+def name(new_name) -> str:
+    """One of them."""
+    return new_name()
+
+
+@pytest.fixture
+def character(api, new_name) -> Callable[[Path], str]:
+    """Saves a picture as a character; gives its name."""
+
+    def save(picture: Path) -> str:
+        name = new_name()
+        body = {"image": base64.b64encode(picture.read_bytes()).decode()}
+        answer = api.ask("PUT", f"{CHARACTERS}/{name}", body)
+        assert answer.status == 200, answer
+        return name
+
+    return save
 
 
 @pytest.fixture(scope="session")

@@ -4,21 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
-import urllib.request
-
-import pytest
 
 from lafi.settings import BY_NAME
-
-
-@pytest.fixture
-def name(url):
-    """A character that no one has; gone afterwards."""
-    name = f"browser-{secrets.token_hex(3)}"
-    yield name
-    path = f"{url.rstrip('/')}/lafi/v1/characters/{name}"
-    urllib.request.urlopen(urllib.request.Request(path, method="DELETE"), timeout=60).close()
 
 
 def save(page, name):

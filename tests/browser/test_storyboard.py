@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import secrets
-import urllib.request
-
 import pytest
 
 ACTIONS = ("walking", "running", "sitting", "sleeping", "reading", "jumping")
@@ -57,23 +52,9 @@ def shoot(page, folder, name, what):
 
 
 @pytest.fixture
-def cast(url, reference):
-    """Two characters that no one has; gone afterwards."""
-    names = [f"browser-{secrets.token_hex(3)}" for _ in range(2)]
-
-    def ask(name, method, body=None):
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
-        route = f"{url.rstrip('/')}/lafi/v1/characters/{name}"
-        request = urllib.request.Request(route, data, headers, method=method)
-        urllib.request.urlopen(request, timeout=60).close()
-
-    image = base64.b64encode(reference.read_bytes()).decode()
-    for name in names:
-        ask(name, "PUT", {"image": image})
-    yield names
-    for name in names:
-        ask(name, "DELETE")
+def cast(character, reference):
+    """Two characters of the library."""
+    return [character(reference) for _ in range(2)]
 
 
 def test_a_page_of_two_panels_and_its_parameters(open_page, screenshots):

@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import urllib.request
-
 import pytest
 from PIL import Image, ImageDraw
-
-from .test_characters import name  # noqa: F401 (a fixture)
 
 LEFT, RIGHT = [0, 0.5, 0, 1], [0.5, 1, 0, 1]
 
 
-def ask(url, path, body=None, method="GET"):
-    request = urllib.request.Request(
-        f"{url.rstrip('/')}/lafi/v1/{path}",
-        None if body is None else json.dumps(body).encode(),
-        {"Content-Type": "application/json"},
-        method=method,
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.load(answer)
-
-
 @pytest.fixture
-def other(url, name, tmp_path):  # noqa: F811
+def other(character, tmp_path):
     """Another character, in the library."""
     path = tmp_path / "other.png"
     picture = Image.new("RGB", (160, 160), "#f0e8c0")
     ImageDraw.Draw(picture).rectangle((50, 20, 110, 150), fill="#2050a0")
     picture.save(path)
-    body = {"image": base64.b64encode(path.read_bytes()).decode()}
-    ask(url, f"characters/{name}", body, "PUT")
-    return name
+    return character(path)
 
 
-def acted(report):
+def acted(api):
     """The references that acted, by their region, and in how many evaluations of the one pass."""
+    answer = api.ask("GET", "/lafi/v1/last-run")
+    assert answer.status == 200, answer
+    report = answer.body
     [made] = report["passes"]
     counts = {each["name"]: each["injected"] for each in made["references"]}
     return {
@@ -48,7 +32,7 @@ def acted(report):
     }
 
 
-def test_each_acts_in_its_own_region(url, open_page, reference, other, screenshots):
+def test_each_acts_in_its_own_region(api, open_page, reference, other, screenshots):
     page = open_page()
     page.prepare(f"two boys in a street, <lafi:{other}:1:right>")
     page.set("#txt2img_width input[type=number]", 256)
@@ -61,15 +45,14 @@ def test_each_acts_in_its_own_region(url, open_page, reference, other, screensho
     assert page.error() == ""
     assert "LAFI region: left" in page.infotext()
     assert f"LAFI characters: {other}" in page.infotext()
-    report = ask(url, "last-run")
-    found = acted(report)
+    found = acted(api)
     assert found.keys() == {tuple(LEFT), tuple(RIGHT)}
     assert [found[tuple(each)][0] for each in (LEFT, RIGHT)] == ["", other]
     assert all(count > 0 for _, count in found.values())
     assert not page.script_errors()
 
 
-def test_without_the_tag_only_the_loaded_one_acts(url, open_page, reference):
+def test_without_the_tag_only_the_loaded_one_acts(api, open_page, reference):
     page = open_page()
     page.prepare("two boys in a street")
     page.enable()
@@ -78,5 +61,5 @@ def test_without_the_tag_only_the_loaded_one_acts(url, open_page, reference):
     page.choose("region", "left")
     page.generate()
     assert page.error() == ""
-    assert acted(ask(url, "last-run")).keys() == {tuple(LEFT)}
+    assert acted(api).keys() == {tuple(LEFT)}
     assert "LAFI characters" not in page.infotext()

@@ -279,7 +279,5 @@ class WebUI(Client):
 
     def library(self, method: str, name: str = "", body: Any = None) -> Answer:
         """The answer of the library of characters; the name as it stands in an address."""
-        url = f"{self.url}/lafi/v1/characters" + (f"/{name.replace(' ', '%20')}" if name else "")
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"} | self.headers
-        return self._send(urllib.request.Request(url, data, headers, method=method))
+        path = "/lafi/v1/characters" + (f"/{name.replace(' ', '%20')}" if name else "")
+        return self.ask(method, path, body)
