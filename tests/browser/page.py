@@ -114,6 +114,11 @@ class Page:
     def infotext(self) -> str:
         return self.text(f"#html_info_{self.tab} p")
 
+    def told(self) -> str:
+        """What stands in the infotext's place: Forge and Neo put some refusals there, which are
+        no paragraph."""
+        return self.text(f"#html_info_{self.tab}")
+
     def error(self) -> str:
         """What the host says of a run that failed; empty after one that did not."""
         return self.text(f"#html_log_{self.tab} .error")
