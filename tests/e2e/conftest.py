@@ -47,6 +47,13 @@ def webui(url: str) -> Iterator[WebUI]:
         yield webui
 
 
+@pytest.fixture(scope="module", autouse=True)
+def empty_bank(webui: WebUI) -> None:
+    """Each file begins without recordings: those that two references were recorded for in one
+    batch are rounded otherwise, and pictures are compared exactly."""
+    webui.clear_bank()
+
+
 @pytest.fixture(scope="session")
 def plain(webui: WebUI) -> Callable[..., Result]:
     """Pictures without LAFI; each is made once."""
