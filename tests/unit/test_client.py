@@ -28,6 +28,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.seen.append((self.path, self.headers.get("Authorization"), json.loads(body)))
         self._answer(200, body)
 
+    def do_PUT(self):
+        self._echo()
+
+    def do_DELETE(self):
+        self._echo()
+
+    def _echo(self):
+        length = int(self.headers.get("Content-Length", 0))
+        self._answer(200, json.dumps([self.command, self.path, self.rfile.read(length).decode()]))
+
     def _answer(self, status, text):
         self.send_response(status)
         self.end_headers()
@@ -57,6 +67,8 @@ def test_answers_come_whatever_they_are(server):
     assert client.post("/echo", {"a": 1}).body == {"a": 1}
     assert client.post("/echo").body == {}
     assert {login for _, login, _ in server.seen} == {None}
+    assert client.ask("PUT", "/a%20b", [1]).body == ["PUT", "/a%20b", "[1]"]
+    assert client.ask("DELETE", "/a").body == ["DELETE", "/a", ""]
 
 
 def test_a_password_in_the_address_is_sent_and_not_shown(server):
