@@ -25,7 +25,8 @@ from lafi.core.session import Session
 from lafi.core.sites import choose_sites, find_sites
 from lafi.core.source import Source
 from lafi.settings import LafiSettings
-from lafi.webui.images import fit_picture, open_picture
+from lafi.webui.fitting import fit_picture, fitted_size
+from lafi.webui.images import open_picture
 
 from .bundled import external, sampling
 from .model import Model
@@ -145,7 +146,8 @@ class EmbeddedHost:
     ) -> Session:
         model = self.model
         opened = open_picture(picture, settings.mask, cutout=settings.cutout)
-        fitted = fit_picture(opened, size, size, settings.fit)
+        shown = fitted_size(opened, size, size, settings.fit)
+        fitted = fit_picture(opened, *shown, settings.fit)
         z0 = model.encode(fitted.pixels)
         seed = settings.noise_seed if settings.noise_seed >= 0 else 0
         noise = torch.randn(z0.shape, generator=torch.Generator().manual_seed(seed))

@@ -15,7 +15,7 @@ from ..core.mask import TokenMask
 from ..core.memory import size_that_fits
 from ..core.own import Own
 from ..core.plan import Plan
-from ..core.reference import CELLS, Conditioning, Reference
+from ..core.reference import Conditioning, Reference
 from ..core.schedule import Window
 from ..core.sites import Site
 from ..core.source import Source
@@ -24,7 +24,8 @@ from ..hosts.base import Host
 from ..regions import Region
 from ..settings import LafiSettings
 from . import kept, series
-from .images import CELL, Crop, Fitted, Picture, fit_picture
+from .fitting import Crop, Fitted, fit_picture, fitted_size
+from .images import CELL, Picture
 from .progress import show_progress
 from .series import Part, Pass
 from .views import View, part_made
@@ -126,7 +127,7 @@ class Material:
                 problems[f"{character.where}region"] = why
                 log.info("%sregion %s.", character.where, why)
                 continue
-            region = region and region.within(part_made(self.p))
+            region = self._place(index)
             own = None if index else self._earlier(host, height, width)
             reference = own or self._reference(index, host, height, width)
             sources[index] = Source(reference, character.strength, region, view.picture.hash)
@@ -159,7 +160,7 @@ class Material:
         if isinstance(found, str):
             log.info("the reference is recorded from the panel's picture: %s.", told)
             return None
-        return Own(host.schedule(), False, found, mask=self._mask(0, height, width))
+        return Own(host.schedule(), False, found, mask=self._mask(0, width * CELL, height * CELL))
 
     def _first_picture(self, host: Host, height: int, width: int) -> Source:
         """The first picture of all, as this batch sees it: beside itself, or as it was kept."""
@@ -179,8 +180,11 @@ class Material:
 
     def _reference(self, index: int, host: Host, height: int, width: int) -> Reference:
         settings, picture = self.settings, self.views[index].picture
-        height, width = (_smaller(side, self.size) for side in (height, width))
-        fitted = self._fitted(index, width * CELL, height * CELL)
+        size = fitted_size(
+            *(picture, width * CELL, height * CELL, settings.fit),
+            *(self.size, self._place(index)),
+        )
+        fitted = self._fitted(index, *size)
         key = self._key(host, picture, fitted)
         z0 = kept.latents.get(key, lambda: host.encode(fitted.pixels))
         seed = picture.seed if settings.noise_seed == -1 else settings.noise_seed
@@ -191,14 +195,19 @@ class Material:
             self._conditioning(index, host, z0),
             host.schedule(),
             host.prediction(),
-            self._mask(index, height, width),
+            self._mask(index, *size),
         )
 
-    def _mask(self, index: int, height: int, width: int) -> TokenMask | None:
+    def _place(self, index: int) -> Region | None:
+        """Where a picture acts in the part that is made; None for everywhere."""
+        region = self.views[index].character.region
+        return region and region.within(part_made(self.p))
+
+    def _mask(self, index: int, width: int, height: int) -> TokenMask | None:
         """Which tokens of a picture are seen; None for all."""
         if self._unmasked and not _mask_given(self.views[index]):
             return None
-        mask = self._fitted(index, width * CELL, height * CELL).mask
+        mask = self._fitted(index, width, height).mask
         return None if mask is None else self.views[index].picture.token_mask(mask)
 
     def needs_no_mask(self, error: BaseException) -> bool:
@@ -276,11 +285,6 @@ class Material:
             upcast=host.upcast_attention(),
             progress=show_progress,
         )
-
-
-def _smaller(side: int, share: float) -> int:
-    """A side in latent cells, such that all levels of a UNet fit together."""
-    return side if share == 1 else max(round(side * share / CELLS), 1) * CELLS
 
 
 def _mask_given(view: View) -> bool:

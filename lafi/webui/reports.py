@@ -12,7 +12,7 @@ from .. import __version__
 from ..errors import LafiError
 
 if TYPE_CHECKING:
-    from .images import Crop
+    from .fitting import Crop
     from .run import Run
     from .views import View
 

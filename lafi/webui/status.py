@@ -16,15 +16,16 @@ from ..errors import LafiError
 from ..hosts import find_host
 from ..regions import parse_region
 from ..settings import LafiSettings, validate
-from .images import CELL, Picture, find_crop
-from .views import open_views
+from .fitting import LEAST, find_crop, fitted_size
+from .images import CELL
+from .views import View, open_views
 
 # The fields that the two lines depend on.
 STATUS = (
     *("depth", "layers", "start", "cutoff", "strength", "fidelity", "stream", "refresh"),
-    *("region", "anchor", "blocks", "position", "reference_size"),
+    *("region", "fit", "anchor", "blocks", "position", "reference_size"),
 )
-FIT = ("image", "mask", "fit", "cutout", "views")
+FIT = ("image", "mask", "fit", "cutout", "views", "region")
 
 # What the line about the cost assumes: the page's own number of steps is not known here.
 EVALUATIONS = 20
@@ -94,8 +95,11 @@ def _describe_cost(settings: LafiSettings, pictures: int) -> str:
 def _describe_references(settings: LafiSettings, count: int, inside: int, longer: float) -> str:
     recordings, rows = reference_work(settings.stream, settings.refresh, inside)
     region = parse_region(settings.region)
-    later = longer * count * (1 if region is None else region.area)
-    first = later + 100 * ROW * rows * count / EVALUATIONS
+    area = 1 if region is None else region.area
+    # Of the picture's tokens, those that one reference has.
+    tokens = max(area, LEAST) if settings.fit == "whole" else 1
+    later = longer * count * area * tokens
+    first = later + 100 * ROW * rows * count * tokens / EVALUATIONS
     cost = f"about {first:.0f} % more work for the first picture"
     if settings.stream == "denoise":
         cost = f"about {first:.0f} % more work for each picture"
@@ -130,7 +134,7 @@ def describe_fit(values: Mapping[str, Any], size: str | None) -> str:
     """
     try:
         settings = validate(values)
-        views = [view.picture for each in open_views(settings) for view in each]
+        views = [view for each in open_views(settings) for view in each]
     except LafiError as error:
         return str(error)
     said = (_describe_view(each, settings.fit, size or "") for each in views)
@@ -139,13 +143,14 @@ def describe_fit(values: Mapping[str, Any], size: str | None) -> str:
     return " ".join(filter(None, said))
 
 
-def _describe_view(picture: Picture, fit: str, size: str) -> str:
-    said = []
+def _describe_view(view: View, fit: str, size: str) -> str:
+    picture, said = view.picture, []
     if picture.figure is not None:
         said.append(f"The figure is cut out: {picture.figure * 100:.0f} % of the reference.")
     sides = re.fullmatch(r"([1-9]\d{1,4})x([1-9]\d{1,4})", size)
     if sides is not None:
         width, height = map(int, sides.groups())
-        cut = find_crop(picture, width, height, fit).describe()
+        shown = fitted_size(picture, width, height, fit, region=view.character.region)
+        cut = find_crop(picture, *shown, fit).describe()
         said += [f"At {size}, {cut}."] if cut else []
     return " ".join(said)

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from lafi.webui.images import find_crop, fit_picture, open_picture
+from lafi.regions import Region
+from lafi.webui.fitting import UNIT, find_crop, fit_picture, fitted_size
+from lafi.webui.images import open_picture
 
-from .host import reference
+from .host import WebUI, reference
 
 
 def masked(box: tuple[int, int, int, int], size: tuple[int, int] = (300, 100)) -> Any:
@@ -74,3 +76,85 @@ def test_without_a_mask_the_middle_is_taken_as_before() -> None:
 def test_nothing_is_said_where_nothing_is_cut(fit: str, size: tuple[int, int]) -> None:
     crop = fit_picture(masked((10, 20, 60, 80)), *size, fit).crop
     assert (crop.cut, crop.subject_cut or 0, crop.describe()) == (0, 0, "")
+
+
+# ---- as a whole ---------------------------------------------------------------------------------
+
+PICTURES = [(512, 512), (768, 512), (512, 768), (1024, 1024), (1216, 832)]
+
+
+def shown(size: tuple[int, int], picture: tuple[int, int], **given: Any) -> tuple[int, int]:
+    reference = open_picture(Image.new("RGB", size), None)
+    return fitted_size(reference, *picture, "whole", **given)
+
+
+@pytest.mark.parametrize("region", [None, Region(), Region(0, 1 / 2), Region(1 / 3, 2 / 3)])
+@pytest.mark.parametrize("picture", PICTURES, ids=str)
+@pytest.mark.parametrize("size", [(300, 300), (300, 400), (200, 300), (900, 1600), (640, 400)])
+def test_a_whole_reference_has_its_own_proportions_in_its_regions_area(
+    size, picture, region
+) -> None:
+    width, height = shown(size, picture, region=region)
+    area = picture[0] * picture[1] * (1 if region is None else region.area)
+    assert 0.5 * area <= width * height <= area
+    assert (width / height) / (size[0] / size[1]) == pytest.approx(1, rel=0.15)
+    if (width, height) != picture:
+        assert width % UNIT == height % UNIT == 0
+
+
+def test_a_whole_reference_of_the_pictures_proportions_has_its_size() -> None:
+    # Also where that is no multiple of what other sizes are.
+    assert shown((150, 150), (200, 200)) == (200, 200)
+    assert shown((150, 150), (200, 200), region=Region()) == (200, 200)
+    assert shown((832, 1216), (800, 1200)) == (800, 1200)
+    assert shown((150, 150), (200, 200), scale=0.5) == (64, 64)
+
+
+def test_a_small_region_has_no_tiny_reference() -> None:
+    assert shown((300, 300), (1024, 1024), region=Region(0, 0.1, 0, 0.1)) == (512, 512)
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_other_references_have_the_pictures_size_in_any_region(fit: str) -> None:
+    picture = open_picture(Image.new("RGB", (300, 100)), None)
+    assert fitted_size(picture, 200, 136, fit, region=Region(0, 0.5)) == (200, 136)
+    assert fitted_size(picture, 512, 768, fit, scale=0.5) == (256, 384)
+
+
+def test_what_is_left_over_of_a_whole_one_is_cut_away_around_the_mask() -> None:
+    picture = masked((240, 20, 290, 80))
+    size = fitted_size(picture, 64, 64, "whole")
+    crop = fit_picture(picture, *size, "whole").crop
+    assert size == (64, 64)
+    assert crop.cut == pytest.approx(2 / 3)
+    assert crop.subject_cut == 0
+
+
+@pytest.mark.parametrize(("given", "area"), [
+    ({"region": "left"}, 1 / 2), ({"region": "0-10%"}, 1 / 8), ({"region": "0-100%"}, 1 / 2),
+    ({}, 1 / 2), ({"region": "left", "fit": "crop"}, 1),
+], ids=str)  # fmt: skip
+def test_a_run_shows_a_reference_in_its_regions_area(webui: WebUI, given, area) -> None:
+    """Of the picture's own size its recordings are so large a part."""
+    from lafi.webui import kept
+
+    plain = {"image": reference(), "fit": "crop", "cutout": "off"}
+    size = {"width": 256, "height": 128, "steps": 2}
+    webui.txt2img(plain, **size)
+    [full] = webui.last_run["passes"]
+    kept.bank.clear()  # what is replayed has no recording
+    webui.txt2img(plain | {"fit": "whole"} | given, **size)
+    [made] = webui.last_run["passes"]
+    assert made["reference_bytes"] == area * full["reference_bytes"]
+    assert made["injected"] == full["injected"] > 0
+
+
+def test_two_characters_side_by_side_are_shown_whole(webui: WebUI) -> None:
+    """Square references in a wide picture: nothing of them is cut away."""
+    other = {"image": reference((30, 160, 60)), "region": "right"}
+    fields = {"image": reference(), "region": "left", "references": [other]}
+    for fit, cut in (("whole", 0), ("crop", 0.5)):
+        webui.txt2img(fields | {"fit": fit}, width=256, height=128, steps=2)
+        made = webui.last_run
+        assert [each["cut"]["reference"] for each in made["references"]] == [cut, cut]
+        assert [each["injected"] for each in made["passes"][0]["references"]] == [1, 1]

@@ -14,7 +14,8 @@ from PIL import Image, ImageOps
 
 from lafi.errors import LafiError
 from lafi.webui.decode import MOST_PIXELS, decode
-from lafi.webui.images import fit_picture, open_picture
+from lafi.webui.fitting import fit_picture
+from lafi.webui.images import open_picture
 
 from .host import reference
 

@@ -120,6 +120,9 @@ def hero_at_the_side() -> Image.Image:
     ((WIDE, hero_at_the_side(), "crop", "auto", "512x512"),
      "At 512x512, 67 % of the reference is cut away, 0 % of the part that the mask keeps."),
     ((BUSY, None, "pad", "auto", "512x512"), ""), ((BUSY, None, "crop", "auto", "768x256"), ""),
+    ((WIDE, None, "whole", "auto", "512x512"), "The figure is cut out: 31 % of the reference."),
+    ((BUSY, None, "whole", "auto", "64x64"),
+     "At 64x64, 67 % of the reference is cut away."),
     ((None, None, "crop", "auto", "512x512"), ""), ((BUSY, None, "crop", "auto", ""), ""),
     ((BUSY, None, "crop", "auto", "0x512"), ""), ((BUSY, None, "crop", "auto", None), ""),
     ((WIDE, Image.new("L", (9, 9)), "crop", "auto", "512x512"),
@@ -185,8 +188,10 @@ def status_line(pictures: int = 1, **fields: Any) -> str:
     ({"start": 80}, "nothing is injected; the cutoff must be above the start."),
     ({"pictures": 3}, "4 recordings of each of 3 references in 20 steps, about 53 % more work for "
                       "the first picture, 16 % for later ones."),
-    ({"region": "left"}, "4 recordings of the reference in 20 steps, about 15 % more work for the "
-                         "first picture, 3 % for later ones."),
+    ({"region": "left"}, "4 recordings of the reference in 20 steps, about 8 % more work for the "
+                         "first picture, 1 % for later ones."),
+    ({"region": "left", "fit": "crop"}, "about 15 % more work for the first picture, 3 % for"),
+    ({"region": "0-10%"}, "about 3 % more work for the first picture, 0 % for later ones."),
     ({"anchor": "batch"}, "5 % for later ones; the first picture of a batch is the reference of "
                           "the others, about 5 % more work."),
     ({"anchor": "batch", "pictures": 0}, "of the run; the first picture of a batch is the "
@@ -213,7 +218,7 @@ def test_the_status_line_counts_what_a_run_does(a1111: WebUI, stream: str, refre
 
 def test_the_run_says_what_was_cut_away(webui: WebUI, caplog) -> None:
     caplog.set_level("INFO", "LAFI")
-    webui.txt2img({"image": WIDE, "mask": hero_at_the_side()})
+    webui.txt2img({"image": WIDE, "mask": hero_at_the_side(), "fit": "crop"})
     [shown] = webui.last_run["references"]
     assert shown["cut"] == {"reference": pytest.approx(2 / 3), "subject": 0}
     assert "67 % of the reference is cut away, 0 % of the part that the mask keeps" in caplog.text
