@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -182,7 +182,7 @@ class Bench:
         sites = choose_sites(self.sites, 100, scheme.layers)
         replay = None if scheme.bank == "none" else Replay(self.bank, lambda: scheme.name)
         sources = [
-            Source(reference, scheme.strength, region)
+            Source(_as_large_as(region, reference), scheme.strength, region)
             # Each region has a reference of its own.
             for reference, region in zip(self.references[scheme.mask], scheme.regions, strict=False)
         ]
@@ -191,13 +191,24 @@ class Bench:
         elif scheme.own:
             first = panel == 0
             sources = [Source(Own(SCHEDULE, first, kept, alone=first), scheme.strength)]
-        plan = Plan(sites, **(scheme.plan or {}))
+        side = self.shape.side
+        plan = Plan(sites, size=(side, side), **(scheme.plan or {}))
         return Session(self.unet, sources, plan, unhooked_forward, report, replay)
 
     def synchronise(self) -> None:
         """Waits for the device, so that a clock tells the truth."""
         if self.device == "cuda":
             torch.cuda.synchronize()
+
+
+def _as_large_as(region: Region | None, reference: Reference) -> Reference:
+    """A reference in its region's size, as it is shown by default."""
+    if region is None:
+        return reference
+    height, width = reference.z0.shape[-2:]
+    across, down = round(width * (region.x1 - region.x0)), round(height * (region.y1 - region.y0))
+    z0, noise = (each[..., :down, :across] for each in (reference.z0, reference.noise))
+    return replace(reference, z0=z0, noise=noise)
 
 
 def count(shape: Shape, batch: int, evaluations: int) -> dict[str, float]:

@@ -180,7 +180,7 @@ class References:
         self._met = True
         size = call.x.shape[-2:]
         for each, source in zip(self.recorders, self.sources, strict=True):
-            whole = self.plan.size or each.runner.reference.z0.shape[-2:]
+            whole = self._picture(each)
             if source.region is not None and whole != size:
                 raise LafiError(
                     "region_in_tiles",
@@ -189,10 +189,15 @@ class References:
                     "Switch off what makes tiles (Tiled Diffusion), or leave out the regions.",
                 )
         for each in self.recorders:
-            if each.runner.fit(call.x, self.unet):
+            if each.runner.fit(call.x, self.unet, self._picture(each)):
                 (h, w), (own_h, own_w) = call.x.shape[-2:], each.runner.reference.z0.shape[-2:]
                 log.info("the picture is made in tiles of %dx%d latent cells: the reference is "
                          "used at %dx%d.", w, h, own_w, own_h)  # fmt: skip
+
+    def _picture(self, recorder: Recorder) -> tuple[int, int]:
+        """The picture's size in latent cells; that of the reference where nobody told it."""
+        height, width = recorder.runner.reference.z0.shape[-2:]
+        return self.plan.size or (height, width)
 
     def _identity(self, recorders: Sequence[Recorder]) -> Hashable | None:
         """Asked where it is used: a LoRA may be merged while the UNet runs."""

@@ -56,9 +56,12 @@ class ReferenceRunner:
         """
         return self.kind != "denoise"
 
-    def fit(self, x: Tensor, unet: nn.Module) -> bool:
+    def fit(self, x: Tensor, unet: nn.Module, size: tuple[int, int]) -> bool:
         """Takes the size of the target's rows (B, C, h, w) in the pass's first call; whether the
         reference became smaller, because they are tiles of the picture.
+
+        Args:
+            size: of the picture, in latent cells.
 
         Raises:
             LafiError: `unsupported_model` when they have other channels than the reference.
@@ -72,7 +75,9 @@ class ReferenceRunner:
                     f"the UNet is given {channels} channels, the reference has {own}.",
                     "Switch off what adds channels to the UNet (IC-Light), or switch LAFI off.",
                 )
-        before, self.reference = self.reference, self.reference.fitting(*x.shape[-2:])
+        before = self.reference
+        if tuple(x.shape[-2:]) != tuple(size):
+            self.reference = before.fitting(*x.shape[-2:])
         return self.reference is not before
 
     def announce(self, sigma: float, total: int) -> None:

@@ -19,6 +19,8 @@ from .images import CELL, Picture
 UNIT = CELL * CELLS
 # What may be cut off a reference that is to be shown as a whole, so that it has the picture's size.
 SPARED = 0.03
+# By how much it may be larger than what it is shown in, so that less is cut off.
+MORE = 1.25
 # Of the picture's area, the least that a reference is shown at, however small its region is.
 LEAST = 1 / 4
 
@@ -72,9 +74,8 @@ def fitted_size(
 ) -> tuple[int, int]:
     """Width and height, in pixels, at which a reference is shown.
 
-    The picture's own; but as a whole it has its own proportions, and no more than the picture's
-    area, or its region's: so nothing of it is cut away, and it is about as large as it will be
-    drawn.
+    The picture's own; but as a whole it has its own proportions, and about the picture's area, or
+    its region's: so hardly anything of it is cut away, and it is as large as it will be drawn.
 
     Args:
         width, height: of the new picture.
@@ -91,20 +92,21 @@ def fitted_size(
 
 
 def _nearest(proportion: float, area: float) -> tuple[int, int]:
-    """The size of whole units whose proportion is as near as can be and whose area is no larger."""
-    units = max(1, int(area / UNIT**2))
+    """The size of whole units that is nearest to a proportion and an area."""
+    units = max(1.0, area / UNIT**2)
     sizes = [
-        (across, min(max(down, 1), units // across))
-        for across in range(1, units + 1)
+        (across, down)
+        for across in range(1, math.ceil(units * MORE) + 1)
         for down in (int(across / proportion), math.ceil(across / proportion))
+        if 0 < across * down <= units * MORE
     ]
 
     def loss(size: tuple[int, int]) -> float:
         across, down = size
-        # What is cut away is lost; a smaller reference is only coarser.
-        return _cut(proportion, across / down) + (1 - across * down / units) / 10
+        # What is cut away is lost; a smaller reference is only coarser, a larger one dearer.
+        return _cut(proportion, across / down) + abs(math.log(across * down / units)) / 5
 
-    across, down = min(sizes, key=loss)
+    across, down = min(sizes or [(1, 1)], key=loss)
     return across * UNIT, down * UNIT
 
 
