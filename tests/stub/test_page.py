@@ -127,7 +127,7 @@ def hero_at_the_side() -> Image.Image:
     ((BUSY, None, "crop", "auto", "0x512"), ""), ((BUSY, None, "crop", "auto", None), ""),
     ((WIDE, Image.new("L", (9, 9)), "crop", "auto", "512x512"),
      "LAFI: mask: keeps nothing of the reference; at least a part must be visible."),
-], ids=lambda value: str(value)[-30:])  # fmt: skip
+])  # fmt: skip
 def test_the_page_says_what_is_cut_away(a1111: WebUI, given: Any, text: str) -> None:
     from lafi.webui import status
 

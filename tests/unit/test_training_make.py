@@ -1,7 +1,9 @@
 """From nothing to a checkpoint, judges and a recipe; and on from where it was stopped."""
 
+import itertools
 import json
 from argparse import Namespace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,9 +15,11 @@ from lab.world import training_pictures
 
 @pytest.fixture
 def small(monkeypatch, tmp_path):
-    """State files in a folder of the test's own, and tiny batches."""
+    """State files in a folder of the test's own, tiny batches, and a clock that a step moves."""
     for module in (runs, make):
         monkeypatch.setattr(module, "RUNS", tmp_path)
+    ticks = itertools.count(step=0.1)
+    monkeypatch.setattr(runs, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
     monkeypatch.setattr(make.diffusion, "batch", lambda step: training_pictures(step, 768))
     monkeypatch.setattr(make.diffusion, "draw_grid", lambda *_: None)
     monkeypatch.setattr(judges, "batch_size", lambda: 8)
@@ -36,7 +40,7 @@ def test_everything_from_nothing_and_on(small):
     load_model(made / export.CHECKPOINT)
     load_judges(made / export.JUDGES)
     first = json.loads((made / "recipe.json").read_text())["stages"]
-    make.make(options(judges=1 / 60), made)  # the other stages' budgets are spent
+    make.make(options(judges=0.005), made)  # the other stages' budgets are spent
     recipe = json.loads((made / "recipe.json").read_text())
     assert recipe["stages"]["judges"]["steps"] > first["judges"]["steps"]
     for name in ("decoder", "diffusion"):
