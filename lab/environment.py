@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import importlib.util
 import os
+import platform
 import subprocess
 import sys
 import venv
@@ -68,11 +69,22 @@ def _is_ready() -> bool:
     return PYTHON.exists() and STAMP.exists() and STAMP.read_text() == _fingerprint()
 
 
+def _is_of_this_python() -> bool:
+    """Whether what `requirements/` pinned before is installed whole, for this very Python."""
+    about = VENV / "pyvenv.cfg"
+    lines = about.read_text().splitlines() if STAMP.exists() and about.exists() else []
+    return f"version = {platform.python_version()}" in lines
+
+
 def _build() -> None:
-    size = "1 GB with a CPU build of torch, 5 GB with a CUDA build"
-    print(f"Setting up {VENV.name}, once. It takes about {size}.", flush=True)
     has_pip = importlib.util.find_spec("ensurepip") is not None
-    venv.create(VENV, clear=True, with_pip=has_pip)
+    if _is_of_this_python():
+        print(f"requirements/ has changed: bringing {VENV.name} up to date.", flush=True)
+        STAMP.unlink()
+    else:
+        size = "1 GB with a CPU build of torch, 5 GB with a CUDA build"
+        print(f"Setting up {VENV.name}, once. It takes about {size}.", flush=True)
+        venv.create(VENV, clear=True, with_pip=has_pip)
     # Some systems ship venv without pip: then this interpreter's own pip installs into it.
     pip = [str(PYTHON), "-m", "pip"] if has_pip else [*_own_pip(), "--python", str(PYTHON)]
     for number, (what, arguments) in enumerate(STEPS, 1):
