@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 from hypothesis import settings
 
@@ -12,6 +14,12 @@ settings.load_profile("lafi")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--url", default=None, help="a running WebUI with LAFI, for e2e and browser")
+
+
+def pytest_collection_finish() -> None:
+    """Spares every later collection the several hundred thousand objects that stay to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -54,12 +54,10 @@ def state(unet: nn.Module) -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def only_new_objects() -> Iterator[None]:
-    """Spares `tensors` the several hundred thousand objects that were there before."""
+def only_new_objects() -> None:
+    """Spares `tensors` what earlier tests have left, too."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def tensors() -> int:
