@@ -1,13 +1,14 @@
-"""``python3 -m tests``: style, types, and the tests that need no WebUI.
+"""``python3 -m tests``: style, types, and the tests that need no WebUI, side by side.
 
 ``python3 -m tests e2e --url URL`` and ``python3 -m tests browser --url URL`` test a running WebUI.
 ``python3 -m tests e2e --url URL --matrix FILE`` runs many scenarios and writes a table of them.
-Further arguments go to pytest.
+Further arguments go to pytest; tests that they name run one after the other.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,23 +20,29 @@ CHECKS = {
     "format": ["ruff", "format", "--check", "."],
     "types": ["mypy"],
 }
+# A worker for each core. One that has none left takes over half of what another has: few files
+# are split, so that what a file's tests share is seldom made twice, and all end at the same time.
+SIDE_BY_SIDE = ["-n", "auto", "--dist", "worksteal"]
 
 
 def main() -> int:
     """Runs what the command line names; the exit status."""
     parser = argparse.ArgumentParser(prog="python3 -m tests", description=__doc__)
-    parser.add_argument("which", nargs="?", default="all", choices=("all", "e2e", "browser"))
     parser.add_argument("--matrix", type=Path, metavar="FILE", help="with e2e: write the table")
     arguments, for_pytest = parser.parse_known_args()
+    which = for_pytest.pop(0) if for_pytest[:1] in (["all"], ["e2e"], ["browser"]) else "all"
     enter("tests")
-    if arguments.which == "e2e" and arguments.matrix:
+    if which == "e2e" and arguments.matrix:
         return _run("tests.e2e.matrix", "--matrix", str(arguments.matrix.resolve()), *for_pytest)
-    if arguments.which != "all":
-        return _run("pytest", f"tests/{arguments.which}", *for_pytest)
+    if which != "all":
+        return _run("pytest", f"tests/{which}", *for_pytest)
+    # Threads beside the workers would wait for each other, and such small tensors need none.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     failed = [name for name, command in CHECKS.items() if _run(*command)]
     if failed:
         print(f"\nFAILED before the tests: {', '.join(failed)}", file=sys.stderr, flush=True)
-    tests = _run("pytest", *for_pytest)
+    named = any((ROOT / each.partition("::")[0]).exists() for each in for_pytest)
+    tests = _run("pytest", *([] if named else SIDE_BY_SIDE), *for_pytest)
     return tests or bool(failed)
 
 
