@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import re
 from pathlib import Path
@@ -30,6 +31,7 @@ def explained() -> list[tuple[str, str]]:
     return [(code, quoted) for code, cell in rows for quoted in re.findall(r"`([^`]+)`", cell)]
 
 
+@functools.cache
 def messages() -> list[tuple[str, str]]:
     """(code, message) of every LafiError in the source, what differs left out; and, without a code,
     every other text, since wrong input is worded where the kinds of settings are."""
@@ -45,6 +47,7 @@ def messages() -> list[tuple[str, str]]:
     return found
 
 
+@functools.cache
 def refusals() -> list[str]:
     """What wrong values are answered: those texts are put together from several."""
     wrong = {"depth": -1, "stream": "none", "enabled": "yes", "prompt": 3, "strenght": 1}

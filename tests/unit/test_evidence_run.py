@@ -32,8 +32,12 @@ def test_quick_run_writes_page_plot_and_grids(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("lab.evidence.stride.BASES", (DEFAULT,))
     names = [PLAIN, PAPER.name, DEFAULT.name, "refresh 2"]
     files = ["--model", str(folder), "--out", str(tmp_path)]
+    main(["--quick", *files, "--methods", *names])
+    alone = json.loads((tmp_path / "evidence.json").read_text())
+    (tmp_path / "kept" / "refresh-2.json").unlink()  # all else is not made again
     main(["--quick", "--jobs", "2", *files, "--methods", *names])
     report = json.loads((tmp_path / "evidence.json").read_text())
+    assert json.dumps(report["rows"]) == json.dumps(alone["rows"])
     assert set(report["rows"]) == set(names)
     assert set(report["counts"]) == set(names)
     assert set(report["differences"]) == {PLAIN, PAPER.name, DEFAULT.name}
