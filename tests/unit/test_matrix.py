@@ -122,6 +122,13 @@ def test_what_the_host_itself_cannot_do_is_skipped():
     assert outcome == Outcome("name", Verdict.SKIPPED, "the host itself: no such sampler")
 
 
+def test_a_host_whose_own_picture_is_black_is_skipped():
+    """A sampler for flow models on another one: nothing can differ from that."""
+    black = Shot(200, "", (GREY, Picture(np.zeros((8, 8, 3), dtype=np.uint8))), ("Steps: 4",))
+    outcome = verdict(before=black)
+    assert (outcome.verdict, "black" in outcome.seen) == (Verdict.SKIPPED, True)
+
+
 # ---- the scenarios ------------------------------------------------------------------------------
 
 BARE = Facts(samplers=("Euler a", "DPM++ 2M"))
