@@ -9,7 +9,7 @@ from .pictures import REFERENCE
 
 @pytest.mark.parametrize("batch", [1, 2, 4])
 def test_selftest(webui, batch, stream) -> None:
-    body = {"batch": batch, "stream": stream, "size": webui.size // 2}
+    body = {"batch": batch, "stream": stream, "size": max(64, webui.size // 2)}
     answer = webui.post("/lafi/v1/selftest", body)
     assert answer.status == 200, answer
     checks = answer.body["checks"]
@@ -19,6 +19,6 @@ def test_selftest(webui, batch, stream) -> None:
 
 def test_leaves_nothing_behind(webui, plain, injected) -> None:
     before = plain().picture, injected().picture
-    assert webui.post("/lafi/v1/selftest", {"size": webui.size // 2}).status == 200
+    assert webui.post("/lafi/v1/selftest", {"size": max(64, webui.size // 2)}).status == 200
     after = webui.generate().picture, webui.generate({"image": REFERENCE}).picture
     assert before == after
