@@ -20,9 +20,10 @@ CHECKS = {
     "format": ["ruff", "format", "--check", "."],
     "types": ["mypy"],
 }
-# A worker for each core. One that has none left takes over half of what another has: few files
-# are split, so that what a file's tests share is seldom made twice, and all end at the same time.
-SIDE_BY_SIDE = ["-n", "auto", "--dist", "worksteal"]
+# A worker for each core; it takes up to 1 GB. One that has no tests left takes over half of what
+# another has: few files are split, so that what a file's tests share is seldom made twice, and all
+# end at the same time.
+SIDE_BY_SIDE = ["-n", "auto", "--maxprocesses", "8", "--dist", "worksteal"]
 
 
 def main() -> int:
@@ -42,7 +43,8 @@ def main() -> int:
     if failed:
         print(f"\nFAILED before the tests: {', '.join(failed)}", file=sys.stderr, flush=True)
     named = any((ROOT / each.partition("::")[0]).exists() for each in for_pytest)
-    tests = _run("pytest", *([] if named else SIDE_BY_SIDE), *for_pytest)
+    alone = named or os.cpu_count() == 1  # beside one worker, the process that waits only costs
+    tests = _run("pytest", *([] if alone else SIDE_BY_SIDE), *for_pytest)
     return tests or bool(failed)
 
 

@@ -15,12 +15,13 @@ WORKERS = " ".join(command.SIDE_BY_SIDE)
 def run(monkeypatch: pytest.MonkeyPatch):
     """Runs the command with arguments; the calls of pytest that it makes."""
 
-    def run(*arguments: str) -> list[str]:
+    def run(*arguments: str, cores: int = 2) -> list[str]:
         calls: list[str] = []
         monkeypatch.setattr(command, "enter", lambda module: None)
         monkeypatch.setattr(command, "_run", lambda *call: calls.append(" ".join(call)))
         monkeypatch.setattr(sys, "argv", ["tests", *arguments])
         monkeypatch.setenv("OMP_NUM_THREADS", "1")
+        monkeypatch.setattr(command.os, "cpu_count", lambda: cores)
         assert not command.main()
         return [each for each in calls if each.startswith("pytest")]
 
@@ -32,6 +33,10 @@ def test_all_tests_run_side_by_side(run) -> None:
     assert run() == run("all") == [f"pytest {WORKERS}"]
     assert run("-x", "-k", "regions") == [f"pytest {WORKERS} -x -k regions"]
     assert run("-n", "0") == [f"pytest {WORKERS} -n 0"]  # pytest takes the last word
+
+
+def test_one_core_needs_no_workers(run) -> None:
+    assert run("-x", cores=1) == ["pytest -x"]
 
 
 @pytest.mark.parametrize("named", ["tests/unit/test_command.py", "tests/host::test_x", "tests/e2e"])
