@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ from lab.evidence.methods import DEFAULT, PAPER, PLAIN, WHOLE, Method
 from lab.evidence.rows import METHODS, PEERS
 from lab.evidence.run import Sampler, _Rows
 from lab.evidence.trials import SHAPE, SIDES, draw_trials, mask_of, shown
-from lab.training import export
+from lab.training import diffusion, export
 from lab.training.load import load_model
 from lab.world import ACTIONS, render
 from lafi.core.reference import Conditioning
@@ -30,6 +31,7 @@ def folder(tmp_path_factory):
 def test_quick_run_writes_page_plot_and_grids(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("lab.evidence.counterfactual.SIDE", 2)
     monkeypatch.setattr("lab.evidence.stride.BASES", (DEFAULT,))
+    monkeypatch.setattr(diffusion, "sample", partial(diffusion.sample, steps=2))
     names = [PLAIN, PAPER.name, DEFAULT.name, "refresh 2"]
     files = ["--model", str(folder), "--out", str(tmp_path)]
     main(["--quick", *files, "--methods", *names])
