@@ -169,6 +169,14 @@ def test_a_host_that_has_more_skips_less():
     assert found["ADetailer"].beside["adetailer"]["args"][0] is True
 
 
+def test_a_host_with_tiles_recovers_from_a_vae_that_is_too_large():
+    name = "out of memory while the VAE decodes the picture, call 1"
+    for options, recovers in ((frozenset({"forge_preset"}), True), (frozenset(), False)):
+        found = {each.name: each for each in everything(Facts(options=options))}
+        assert found[name].recovers is recovers
+        assert not found[name.replace("out of memory", "exception")].recovers
+
+
 def test_script_arguments_go_by_label_or_position():
     known = [{"label": "A", "value": 1}, {"label": "", "value": 2}]
     facts = Facts(scripts={("txt2img", "some script"): known})

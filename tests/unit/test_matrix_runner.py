@@ -139,6 +139,8 @@ def test_a_skipped_scenario_asks_nothing():
 
 def test_a_fault_must_come_and_leave_nothing():
     assert run(Fault("name"), Pretended()).verdict is Verdict.PASS
+    recovers = run(Fault("name", recovers=True), Pretended())
+    assert (recovers.verdict, "an error to the host" in recovers.seen) == (Verdict.FAIL, True)
     deaf = run(Fault("name"), Pretended(deaf=True))
     assert deaf.verdict is Verdict.FAIL
     assert "the fault never came" in deaf.seen

@@ -45,6 +45,11 @@ class Facts:
     controls: tuple[str, ...] = ()
     size: int = 256
 
+    @property
+    def forge(self) -> bool:
+        """Whether the host is of the Forge family."""
+        return any(each.startswith("forge_") for each in self.options)
+
     @classmethod
     def ask(cls, webui: WebUI) -> Facts:
         """Those of a running WebUI."""
