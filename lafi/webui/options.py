@@ -31,38 +31,32 @@ def register() -> None:
     """Adds the section. Called when the script is loaded, not when the page is built: without a
     page (``--nowebui``) requests may override the settings all the same."""
     import gradio as gr
-    from modules import shared
 
-    def add(key: str, label: str, info: str, kind: Any = None, limits: Any = None) -> None:
-        section = ("lafi", "LAFI")
-        option = shared.OptionInfo(DEFAULTS[key], label, kind, limits, section=section)
-        shared.opts.add_option(key, option.info(info))
-
-    add(
+    _add(
         STOP_ON_ERROR,
         "Stop generation on a LAFI error",
         "off: the picture is made without LAFI, and its infotext says so",
     )
-    add(
+    _add(
         REPLAY,
         "Keep the reference's recordings for later pictures",
         "the same reference then costs almost nothing in the next picture",
     )
-    add(
+    _add(
         BANK_MB,
         "Memory for recordings (MiB)",
         "0: what fits; --lafi-bank-mb on the command line goes before it",
         gr.Number,
         {"precision": 0, "minimum": 0},
     )
-    add(
+    _add(
         BANK_PLACE,
         "Place of recordings",
         "auto: on the GPU while there is room, else in main memory",
         gr.Radio,
         {"choices": ["auto", "gpu", "cpu"]},
     )
-    add(
+    _add(
         BANK_FORM,
         "Form of recordings",
         "keys and values: twice the memory, a little less time for each later picture; "
@@ -70,7 +64,7 @@ def register() -> None:
         gr.Radio,
         {"choices": list(PROJECTED)},
     )
-    add(
+    _add(
         BATCHING,
         "The reference's way through the model",
         "one batch: a row of the picture's own batch; saves time on GPUs that a small batch does "
@@ -78,6 +72,13 @@ def register() -> None:
         gr.Radio,
         {"choices": [SEPARATE, ONE_BATCH, AUTO]},
     )
+
+
+def _add(key: str, label: str, info: str, kind: Any = None, limits: Any = None) -> None:
+    from modules import shared
+
+    option = shared.OptionInfo(DEFAULTS[key], label, kind, limits, section=("lafi", "LAFI"))
+    shared.opts.add_option(key, option.info(info))
 
 
 def value(key: str) -> Any:
