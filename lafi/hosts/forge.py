@@ -20,7 +20,7 @@ from ..core.levels import NoiseSchedule, flow_sigma
 from ..core.reference import Conditioning, UNetForward
 from ..core.session import RowKinds
 from ..errors import LafiError
-from .identity import modules_below, without_hypertile
+from .alone import alone
 from .transformers import CHOOSE, refuse_unknown
 from .webui import WebUIHost
 
@@ -235,7 +235,7 @@ def forge_forward(
     if kwargs.get("guidance") is not None:
         # Distilled guidance is the run's, not the text's.
         extra["guidance"] = kwargs["guidance"][:1].expand(rows)
-    with without_hypertile(modules_below(unet)):
+    with alone(unet, x):
         return type(unet).forward(
             unet,
             x,

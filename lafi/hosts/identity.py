@@ -1,7 +1,7 @@
 """What decides a UNet's answers, as far as it can be seen from outside: modules and weights.
 
 Only for what the reference's own pass meets: patches of the UNet as a whole and HyperTile do not
-reach it.
+reach it (`alone`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import hashlib
 import struct
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -135,18 +134,8 @@ def tensors_of(holder: object) -> Iterator[Tensor]:
             yield from value.parameters()
 
 
-@contextmanager
-def without_hypertile(modules: Iterable[nn.Module]) -> Iterator[None]:
-    """HyperTile off in some modules: it draws its tiles at random in every call."""
-    restore = switch_hypertile_off(modules)
-    try:
-        yield
-    finally:
-        restore()
-
-
 def switch_hypertile_off(modules: Iterable[nn.Module]) -> Callable[[], None]:
-    """The same, until what it returns is called."""
+    """HyperTile off in some modules, until what this returns is called."""
     found = [getattr(module, HYPERTILE, None) for module in modules]
     switched = [each for each in found if each is not None and each.enabled]
     for each in switched:

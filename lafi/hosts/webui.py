@@ -17,13 +17,8 @@ from ..core.replay.key import Identity
 from ..core.rng import seeded
 from ..core.sites import Site, input_channels
 from ..errors import LafiError
-from .identity import (
-    Weights,
-    modules_below,
-    structure,
-    switch_hypertile_off,
-    without_hypertile,
-)
+from .alone import alone
+from .identity import Weights, structure, switch_hypertile_off
 
 INPAINTING_CHANNELS = 9
 # Samplers that evaluate once for each interval between timesteps rather than for each timestep.
@@ -164,6 +159,5 @@ def unhooked_forward(
         extra["y"] = conditioning.vector.to(x)
     elif kwargs.get("y") is not None:
         extra["y"] = kwargs["y"][:1].expand(x.shape[0], -1)
-    with without_hypertile(modules_below(unet)):
-        # Token merging reads the first positional argument.
+    with alone(unet, x):
         return type(unet).forward(unet, x, timesteps, context=conditioning.context.to(x), **extra)

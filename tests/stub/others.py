@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from modules import scripts
 from modules.processing import Processed, StableDiffusionProcessingImg2Img, process_images
 
@@ -73,3 +74,47 @@ def merged_tokens(unet: Any) -> Iterator[None]:
         yield
     finally:
         block.__class__ = plain
+
+
+@contextmanager
+def merged_by_size(unet: Any) -> Iterator[None]:
+    """The same as tomesd has it: which tokens they are depends on the size of the UNet's latent."""
+    block = unet.output_blocks[-1][1].transformer_blocks[0]
+    plain, told = type(block), {"size": None, "args": {"ratio": 0.5}}
+    handle = unet.register_forward_pre_hook(
+        lambda module, args: told.update(size=args[0].shape[-2:])
+    )
+
+    class Merging(plain):  # type: ignore[misc,valid-type]
+        __module__ = "tomesd.patch"
+
+        def _forward(self, x: Any, context: Any = None) -> Any:
+            height, width = told["size"]
+            seen = self.norm1(x).unflatten(1, (height, width))[:, :, ::2].flatten(1, 2)
+            x = self.attn1(seen).repeat_interleave(2, 1) + x
+            x = self.attn2(self.norm2(x), context=context) + x
+            return self.ff(self.norm3(x)) + x
+
+    unet._tome_info, block.__class__ = told, Merging
+    try:
+        yield
+    finally:
+        block.__class__ = plain
+        handle.remove()
+        del unet._tome_info
+
+
+@contextmanager
+def regional_prompts(unet: Any, tokens: int) -> Iterator[None]:
+    """Regional Prompter: the text's attention, put together by where the picture's tokens stand."""
+    layer = unet.output_blocks[-1][1].transformer_blocks[0].attn2
+
+    def regional(x: Any, *args: Any, **kwargs: Any) -> Any:
+        halves = x.reshape(len(x), 2, tokens // 2, -1).unbind(1)
+        return torch.cat([type(layer).forward(layer, each, *args, **kwargs) for each in halves], 1)
+
+    layer.forward = regional
+    try:
+        yield
+    finally:
+        del layer.forward

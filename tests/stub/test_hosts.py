@@ -20,7 +20,8 @@ from lafi.hosts import find_host
 from lafi.hosts.identity import HYPERTILE
 from lafi.webui import selftest, status
 
-from .host import WebUI
+from .host import WebUI, reference
+from .others import merged_by_size, regional_prompts
 
 # ---- which host -------------------------------------------------------------------------------
 
@@ -167,8 +168,6 @@ def hypertile(webui: WebUI) -> Iterator[HyperTile]:
 def test_hypertile_gives_the_same_picture_again(
     webui: WebUI, hypertile: HyperTile, settings: dict[str, Any]
 ) -> None:
-    from .host import reference
-
     webui.add(hypertile)
     lafi = {"image": reference(), **settings}
     first = webui.txt2img(lafi, seed=4)
@@ -182,3 +181,27 @@ def test_hypertile_gives_the_same_picture_again(
     anew = webui.txt2img(lafi, seed=4)
     assert torch.equal(torch.stack(list(anew.latents)), torch.stack(list(first.latents)))
     assert all(getattr(each, HYPERTILE).enabled for each in hypertile.layers)
+
+
+# ---- what is made for the picture's size -------------------------------------------------------
+
+WIDE = {"width": 128, "height": 64, "steps": 3}
+
+
+@pytest.mark.parametrize("stream", ["noise", "inversion"])
+def test_tokens_are_merged_by_each_ones_own_size(a1111: WebUI, stream: str) -> None:
+    with merged_by_size(a1111.unet):
+        plain = a1111.txt2img(**WIDE)
+        made = a1111.txt2img({"image": reference(), "cutout": "off", "stream": stream}, **WIDE)
+        assert torch.equal(a1111.txt2img(**WIDE).latents[0], plain.latents[0])
+    assert a1111.last_run["passes"][0]["injected"] > 0
+    assert not torch.equal(made.latents[0], plain.latents[0])
+
+
+def test_regional_prompts_are_the_pictures_alone(webui: WebUI) -> None:
+    with regional_prompts(webui.unet, tokens=128):
+        plain = webui.txt2img(**WIDE)
+        made = webui.txt2img({"image": reference()}, **WIDE)
+        assert torch.equal(webui.txt2img(**WIDE).latents[0], plain.latents[0])
+    assert webui.last_run["passes"][0]["injected"] > 0
+    assert not torch.equal(made.latents[0], plain.latents[0])

@@ -10,7 +10,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lafi.hosts.identity import HYPERTILE, Weights, sample, structure, tensors_of, without_hypertile
+from lafi.hosts.alone import alone
+from lafi.hosts.identity import (
+    HYPERTILE,
+    Weights,
+    sample,
+    structure,
+    switch_hypertile_off,
+    tensors_of,
+)
 
 
 class Block(nn.Module):
@@ -142,19 +150,42 @@ def test_a_function_that_was_put_back_is_no_patch() -> None:
 
 
 @pytest.mark.parametrize("enabled", [True, False])
-def test_hypertile_is_off_for_the_reference_and_no_part_of_it(enabled: bool) -> None:
+def test_hypertile_is_switched_off_and_no_part_of_it(enabled: bool) -> None:
     model = unet()
     layer = model.input_blocks[0].layer
     params = types.SimpleNamespace(enabled=enabled)
     setattr(layer, HYPERTILE, params)
     layer.forward = lambda x: x
     assert structure(model) == structure(unet())
-    with without_hypertile(model.modules()):
-        assert not params.enabled
+    restore = switch_hypertile_off(model.modules())
+    assert not params.enabled
+    restore()
     assert params.enabled is enabled
-    with pytest.raises(RuntimeError), without_hypertile(model.modules()):
-        model(torch.ones(1))
-    assert params.enabled is enabled
+
+
+class Attention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.to_k = nn.Identity()
+
+
+def test_the_references_pass_meets_the_models_own_attention_and_its_own_size() -> None:
+    model, other = unet(), elsewhere.__get__(object())
+    model.attention = Attention()
+    model.attention.forward = model.input_blocks[0].layer.forward = other
+    merging(model)
+    model._tome_info["size"] = (64, 48)
+    before = dict(model._tome_info)
+    latents = torch.ones(2, 4, 56, 72)
+    with alone(model, latents):
+        assert model._tome_info["size"] == (56, 72)
+        assert "forward" not in vars(model.attention)
+        # What stands around blocks and layers of other kinds changes the model itself.
+        assert model.input_blocks[0].layer.forward is other
+    with pytest.raises(RuntimeError), alone(model, latents):
+        model(latents)
+    assert model._tome_info == before
+    assert model.attention.forward is other
 
 
 def test_forges_swapped_layers_are_the_same_layers() -> None:
