@@ -21,6 +21,9 @@ UNIT = CELL * CELLS
 SPARED = 0.03
 # By how much it may be larger than what it is shown in, so that less is cut off.
 MORE = 1.25
+# Its longer side against the other, at most: no model was trained on more, and one has no positions
+# for it (SD 3).
+LONGEST = 8
 # Of the picture's area, the least that a reference is shown at, however small its region is.
 LEAST = 1 / 4
 
@@ -93,12 +96,13 @@ def fitted_size(
 
 def _nearest(proportion: float, area: float) -> tuple[int, int]:
     """The size of whole units that is nearest to a proportion and an area."""
+    proportion = min(max(proportion, 1 / LONGEST), LONGEST)
     units = max(1.0, area / UNIT**2)
+    most = int(units * MORE)
     sizes = [
-        (across, down)
-        for across in range(1, math.ceil(units * MORE) + 1)
+        (across, min(max(down, 1), most // across))
+        for across in range(1, most + 1)
         for down in (int(across / proportion), math.ceil(across / proportion))
-        if 0 < across * down <= units * MORE
     ]
 
     def loss(size: tuple[int, int]) -> float:
@@ -106,7 +110,7 @@ def _nearest(proportion: float, area: float) -> tuple[int, int]:
         # What is cut away is lost; a smaller reference is only coarser, a larger one dearer.
         return _cut(proportion, across / down) + abs(math.log(across * down / units)) / 5
 
-    across, down = min(sizes or [(1, 1)], key=loss)
+    across, down = min(sizes, key=loss)
     return across * UNIT, down * UNIT
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from lafi.regions import Region
-from lafi.webui.fitting import UNIT, find_crop, fit_picture, fitted_size
+from lafi.webui.fitting import LONGEST, UNIT, find_crop, fit_picture, fitted_size
 from lafi.webui.images import open_picture
 
 from .host import WebUI, reference
@@ -112,6 +112,19 @@ def test_a_whole_reference_of_the_pictures_proportions_has_its_size() -> None:
 
 def test_a_small_region_has_no_tiny_reference() -> None:
     assert shown((300, 300), (1024, 1024), region=Region(0, 0.1, 0, 0.1)) == (512, 512)
+
+
+@pytest.mark.parametrize("side", [64, 128, 256, 512, 1024])
+@pytest.mark.parametrize("strip", [3, 8, 20, 200])
+def test_a_strip_fills_its_area_as_far_as_proportions_go(strip: int, side: int) -> None:
+    """Upright or lying: what has no room in a small picture, or is longer than any network has
+    positions for, is cut away."""
+    across, down = shown((strip, 1), (side, side)), shown((1, strip), (side, side))
+    assert across == down[::-1]
+    assert 0.5 * side**2 <= across[0] * across[1] <= 1.25 * side**2
+    units = side**2 // UNIT**2
+    assert across[0] / across[1] == pytest.approx(min(strip, units, LONGEST), rel=0.34)
+    assert across[0] / across[1] <= LONGEST
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
