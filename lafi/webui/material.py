@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -180,10 +181,7 @@ class Material:
 
     def _reference(self, index: int, host: Host, height: int, width: int) -> Reference:
         settings, picture = self.settings, self.views[index].picture
-        size = fitted_size(
-            *(picture, width * CELL, height * CELL, settings.fit),
-            *(self.size, self._place(index)),
-        )
+        size = self._shown(index, height, width)
         fitted = self._fitted(index, *size)
         key = self._key(host, picture, fitted)
         z0 = kept.latents.get(key, lambda: host.encode(fitted.pixels))
@@ -198,6 +196,11 @@ class Material:
             self._mask(index, *size),
         )
 
+    def _shown(self, index: int, height: int, width: int) -> tuple[int, int]:
+        """Width and height, in pixels, at which a pass of a latent size shows a picture."""
+        picture, sides = self.views[index].picture, (width * CELL, height * CELL)
+        return fitted_size(picture, *sides, self.settings.fit, self.size, self._place(index))
+
     def _place(self, index: int) -> Region | None:
         """Where a picture acts in the part that is made; None for everywhere."""
         region = self.views[index].character.region
@@ -205,7 +208,7 @@ class Material:
 
     def _mask(self, index: int, width: int, height: int) -> TokenMask | None:
         """Which tokens of a picture are seen; None for all."""
-        if self._unmasked and not _mask_given(self.views[index]):
+        if self._unmasked and not self.views[index].mask_given:
             return None
         mask = self._fitted(index, width, height).mask
         return None if mask is None else self.views[index].picture.token_mask(mask)
@@ -213,14 +216,14 @@ class Material:
     def needs_no_mask(self, error: BaseException) -> bool:
         """Whether an error may be that of a mask which nobody gave: a figure that was cut out, or
         the border of a padded picture."""
-        masked = not self._unmasked and not all(map(_mask_given, self.views))
+        masked = not self._unmasked and not all(view.mask_given for view in self.views)
         return masked and isinstance(error, LafiError) and error.code in MISFITS
 
     def unmask(self) -> None:
         """Goes with the masks alone that were given from now on."""
         self._unmasked = True
         self.characters = [
-            [view if _mask_given(view) else replace(view, picture=view.picture.whole())
+            [view if view.mask_given else replace(view, picture=view.picture.whole())
              for view in each]
             for each in self.characters
         ]  # fmt: skip
@@ -255,19 +258,26 @@ class Material:
             getattr(self.p, "tiling", None),
         )
 
-    def fit_memory(self, needed: int, available: int) -> None:
+    def fit_memory(self, needed: int, available: int, height: int, width: int) -> None:
         """Chooses how large references are shown: as the user wants, or smaller if they would not
         fit. By all that a device has, so that a request gives the same picture whenever it is made.
 
         Args:
-            needed: bytes of a recording of one reference in the picture's own size.
+            needed: bytes of a recording of the picture's own size.
             available: bytes of the device; 0 where nobody knows.
+            height, width: of the picture's latent.
         """
-        wanted, needed = self.settings.reference_size / 100, needed * max(1, len(self.views))
-        self.size = size_that_fits(wanted, needed, available)
+        self.size, wanted = 1.0, self.settings.reference_size / 100
+        full = math.ceil(needed * self.share(height, width))
+        self.size = size_that_fits(wanted, full, available)
         if self.size < wanted:
             log.warning("the reference is shown at %.0f %% of its size: its recordings would take "
-                        "%.1f GiB.", 100 * self.size, needed * wanted**2 / 2**30)  # fmt: skip
+                        "%.1f GiB.", 100 * self.size, full * wanted**2 / 2**30)  # fmt: skip
+
+    def share(self, height: int, width: int) -> float:
+        """How large all pictures together are shown, against the new one; an anchor is as large."""
+        areas = [math.prod(self._shown(index, height, width)) for index in range(len(self.views))]
+        return sum(areas) / (height * width * CELL**2) or 1.0
 
     def plan(self, host: Host, sites: tuple[Site, ...], size: tuple[int, int]) -> Plan:
         """What to do at some sites, in a pass at a latent size."""
@@ -285,7 +295,3 @@ class Material:
             upcast=host.upcast_attention(),
             progress=show_progress,
         )
-
-
-def _mask_given(view: View) -> bool:
-    return view.picture.mask is not None and view.picture.figure is None

@@ -97,8 +97,7 @@ class Run:
             session = self._open(host, height, width)
             each = session.plan.estimate(host.unet(), height, width)
             assert self.material is not None
-            views = max(1, len(self.material.views))
-            host.reserve(self.p, math.ceil(each * views * self.material.size**2))
+            host.reserve(self.p, math.ceil(each * self.material.share(height, width)))
         except Exception as error:
             self.fail(error)
 
@@ -200,7 +199,8 @@ class Run:
         chosen = choose_sites(sites, settings.depth, settings.layers, settings.blocks)
         check_position(unet, settings.position)
         plan = self.material.plan(host, chosen, (height, width))
-        self.material.fit_memory(plan.estimate(unet, height, width), host.memory())
+        needed = plan.estimate(unet, height, width)
+        self.material.fit_memory(needed, host.memory(), height, width)
         sources = self.passes[-1].take(self.material.sources(host, height, width))
         self.host_name, self.family = host.name, host.family()
         self.description = describe_sites(sites, chosen)

@@ -61,18 +61,25 @@ def describe(values: Mapping[str, Any], pictures: int = 1) -> str:
     if start >= cutoff:
         return f"{where}: nothing is injected; the cutoff must be above the start."
     each = Plan(chosen, Window(start, cutoff)).estimate(unet, SIDE // CELL, SIDE // CELL)
-    memory = _describe_memory(settings, each, max(pictures, 1), host.memory())
+    needed = math.ceil(each * max(pictures, 1) * _share(settings))
+    memory = _describe_memory(settings, needed, host.memory())
     return (
         f"{where}: {describe_sites(sites, chosen)}; from {start:g} % to {cutoff:g} % of the run; "
         f"{_describe_cost(settings, pictures)}. {memory}"
     )
 
 
-def _describe_memory(settings: LafiSettings, each: int, count: int, available: int) -> str:
-    """What `count` references take, of which one takes `each` bytes in the picture's own size."""
+def _share(settings: LafiSettings) -> float:
+    """Of the picture's tokens, those that one reference has."""
+    region = parse_region(settings.region)
+    return 1 if region is None or settings.fit != "whole" else max(region.area, LEAST)
+
+
+def _describe_memory(settings: LafiSettings, needed: int, available: int) -> str:
+    """What all references take, which need so many bytes in full size."""
     wanted = settings.reference_size / 100
-    size = size_that_fits(wanted, each * count, available)
-    taken = each * count * size**2
+    size = size_that_fits(wanted, needed, available)
+    taken = needed * size**2
     told = f"{taken / 2**30:.1f} GiB" if taken >= 2**30 else f"{math.ceil(taken / 2**20)} MiB"
     smaller = f", shown at {100 * size:.0f} % of its size to fit" if size < wanted else ""
     return f"At {SIDE}x{SIDE} the reference takes about {told}{smaller}."
@@ -95,10 +102,8 @@ def _describe_cost(settings: LafiSettings, pictures: int) -> str:
 def _describe_references(settings: LafiSettings, count: int, inside: int, longer: float) -> str:
     recordings, rows = reference_work(settings.stream, settings.refresh, inside)
     region = parse_region(settings.region)
-    area = 1 if region is None else region.area
-    # Of the picture's tokens, those that one reference has.
-    tokens = max(area, LEAST) if settings.fit == "whole" else 1
-    later = longer * count * area * tokens
+    tokens = _share(settings)
+    later = longer * count * tokens * (1 if region is None else region.area)
     first = later + 100 * ROW * rows * count * tokens / EVALUATIONS
     cost = f"about {first:.0f} % more work for the first picture"
     if settings.stream == "denoise":

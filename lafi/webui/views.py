@@ -24,6 +24,11 @@ class View:
     picture: Picture
     character: Character
 
+    @property
+    def mask_given(self) -> bool:
+        """Whether it has a mask, or transparency, of the user's: not a figure that was cut out."""
+        return self.picture.mask is not None and self.picture.figure is None
+
 
 def open_views(settings: LafiSettings) -> list[list[View]]:
     """The pictures of each character.

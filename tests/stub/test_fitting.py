@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from lafi.core.plan import Plan
+from lafi.hosts.forge import ForgeHost
 from lafi.regions import Region
 from lafi.webui.fitting import LONGEST, UNIT, find_crop, fit_picture, fitted_size
 from lafi.webui.images import open_picture
@@ -171,3 +173,26 @@ def test_two_characters_side_by_side_are_shown_whole(webui: WebUI) -> None:
         made = webui.last_run
         assert [each["cut"]["reference"] for each in made["references"]] == [cut, cut]
         assert [each["injected"] for each in made["passes"][0]["references"]] == [1, 1]
+
+
+@pytest.mark.parametrize(("given", "share"), [
+    ({}, 9 / 8), ({"fit": "crop"}, 1), ({"region": "left"}, 1 / 2),
+    ({"region": "left", "fit": "crop"}, 1), ({"region": "left", "reference_size": 50}, 1 / 8),
+    ({"region": "left", "references": [{"image": reference(), "region": "right"}]}, 1),
+], ids=str)  # fmt: skip
+def test_the_memory_is_that_of_what_is_shown(
+    forge: WebUI, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], share: float
+) -> None:
+    reserved: list[int] = []
+    monkeypatch.setattr(ForgeHost, "reserve", lambda host, p, nbytes: reserved.append(nbytes))
+    monkeypatch.setattr(Plan, "estimate", lambda *args: 8000)
+    fields = {"image": reference(), "cutout": "off"} | given
+    size = {"width": 256, "height": 128, "steps": 2}
+    forge.txt2img(fields, **size)
+    assert reserved == [8000 * share]
+    # A quarter of a device's memory is for recordings.
+    wanted = forge.last_run["references"][0]["size"]
+    for memory, shown in ((32000 * share, wanted), (32000 * share - 1, wanted / 2)):
+        monkeypatch.setattr(ForgeHost, "memory", lambda host, memory=memory: memory)
+        forge.txt2img(fields, **size)
+        assert forge.last_run["references"][0]["size"] == shown

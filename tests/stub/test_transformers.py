@@ -113,6 +113,8 @@ def test_the_page_tells_of_the_memory(flux: WebUI, monkeypatch: pytest.MonkeyPat
     for given, memory, said in (
         ({}, 4 * whole, f"takes about {whole >> 20} MiB."),
         ({"reference_size": 50}, 4 * whole, f"takes about {whole >> 22} MiB."),
+        ({"region": "left"}, 2 * whole, f"takes about {whole >> 21} MiB."),
+        ({"region": "left", "fit": "crop"}, 4 * whole, f"takes about {whole >> 20} MiB."),
         ({}, 4 * whole - 1, f"takes about {whole >> 22} MiB, shown at 50 % of its size to fit."),
     ):
         monkeypatch.setattr(ForgeHost, "memory", lambda host, memory=memory: memory)
