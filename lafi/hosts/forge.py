@@ -37,7 +37,8 @@ GUIDANCE = 3.5
 HIGHEST = 1.5
 # What UNets (True) and transformers (False) may predict.
 PREDICTIONS = {True: ("eps", "v"), False: ("flow",)}
-MODIFIERS = ("block_modifiers", "block_inner_modifiers", "group_norm_wrapper")
+# Made for the target's rows and size (ControlNet's tile_colorfix adds the picture's own colours).
+OF_TARGET = ("patches_replace", "block_modifiers", "block_inner_modifiers")
 
 
 def is_unet(network: nn.Module) -> bool:
@@ -85,9 +86,8 @@ class ForgeHost(WebUIHost):
         patcher = self.patcher()
         options = patcher.model_options.get("transformer_options", {})
         # Closures do not tell what they hold.
-        if any(map(options.get, MODIFIERS)) or any(
-            map(options.get("patches", {}).get, BLOCK_PATCHES)
-        ):
+        patches = options.get("patches", {})
+        if options.get("group_norm_wrapper") or any(map(patches.get, BLOCK_PATCHES)):
             return None
         return (
             str(getattr(self.model(), "current_lora_hash", "")),
@@ -223,7 +223,7 @@ def forge_forward(
     patches = {
         name: value for name, value in target.get("patches", {}).items() if name in BLOCK_PATCHES
     }
-    options = {name: value for name, value in target.items() if name != "patches_replace"} | {
+    options = {name: value for name, value in target.items() if name not in OF_TARGET} | {
         "patches": patches,
         "cond_or_uncond": [0],
         "cond_mark": torch.zeros(rows, device=x.device),

@@ -96,7 +96,7 @@ def identity() -> Any:
 
 @pytest.mark.parametrize("options", [
     {"patches": {"output_block_patch": [print]}}, {"patches": {"input_block_patch": [print]}},
-    {"block_modifiers": [print]}, {"block_inner_modifiers": [print]},
+    {"group_norm_wrapper": print},
 ], ids=str)  # fmt: skip
 def test_forges_closures_are_unknown(forge: WebUI, options: dict[str, Any]) -> None:
     patcher = sd_models.model_data.sd_model.forge_objects.unet
@@ -105,8 +105,9 @@ def test_forges_closures_are_unknown(forge: WebUI, options: dict[str, Any]) -> N
     patcher.model_options["transformer_options"].update(options)
     assert identity() is None
     patcher.model_options["transformer_options"].clear()
-    # Patches of attention are not handed to the reference.
-    patcher.model_options["transformer_options"]["patches"] = {"attn1_patch": [print]}
+    # These are not handed to the reference.
+    patcher.model_options["transformer_options"] |= {"patches": {"attn1_patch": [print]}}
+    patcher.model_options["transformer_options"] |= {"block_modifiers": [print]}
     assert identity() == before
 
 

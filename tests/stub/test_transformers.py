@@ -145,7 +145,7 @@ def test_what_the_network_reads_at_a_level(flux: WebUI) -> None:
     )
 
 
-def test_distilled_guidance_reaches_the_references_pass() -> None:
+def test_what_reaches_the_references_pass() -> None:
     seen: dict[str, Any] = {}
 
     class Reader(nn.Module):
@@ -153,11 +153,16 @@ def test_distilled_guidance_reaches_the_references_pass() -> None:
             seen.update(kwargs)
             return x
 
-    x, options = torch.zeros(2, 4, 8, 8), {"sigmas": torch.ones(3), "patches_replace": {"dit": {}}}
-    kwargs = {"guidance": torch.full((3,), 3.5), "transformer_options": options, "control": "some"}
+    x, options = torch.zeros(2, 4, 8, 8), {"sigmas": torch.ones(3), "group_norm_wrapper": print}
+    of_target = {"patches_replace": {"dit": {}}, "block_modifiers": [], "block_inner_modifiers": []}
+    kwargs = {
+        "guidance": torch.full((3,), 3.5),
+        "transformer_options": options | of_target,
+        "control": "some",
+    }
     conditioning = Conditioning(torch.zeros(2, 5, 6), torch.zeros(2, 7))
     forge_forward(Reader(), x, torch.ones(2), conditioning, kwargs)
     assert seen["guidance"].tolist() == [3.5, 3.5]
     assert seen["y"].shape == (2, 7)
     assert seen["control"] is None
-    assert "patches_replace" not in seen["transformer_options"]
+    assert seen["transformer_options"].keys() & (options | of_target) == options.keys()
