@@ -139,8 +139,8 @@ class LafiSettings:
     )
     reference_size: float = _setting(
         Number(25, 100, 5, "%"), 100, "Reference size",
-        "How large the reference is shown, against the picture's side. 50 takes a quarter of the "
-        "memory. One that would not fit is shown smaller by itself.",
+        "How large the reference is shown, against the side that Fit gives it. 50 takes a quarter "
+        "of the memory. One that would not fit is shown smaller by itself.",
     )
     # fmt: on
 

@@ -165,6 +165,7 @@ class EmbeddedHost:
             settings.stream,
             fidelity=settings.fidelity,
             refresh=settings.refresh,
+            size=(size // 8, size // 8),
         )
         source = Source(reference, settings.strength)
         return Session(model.unet, [source], plan, unhooked_forward, report, self._replay)

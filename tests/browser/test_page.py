@@ -124,6 +124,7 @@ def test_the_page_says_what_is_cut_away(open_page, reference, screenshots):
     page.prepare("a knight", size=128)
     page.enable()
     page.upload(reference)
+    page.click(f'{page.lafi("fit")} input[value="crop"]')
     page.set("#txt2img_width input[type=number]", 256)
     page.wait(lambda: "At 256x128, 50 % of the reference" in page.text(page.lafi("ui_cut")), "it")
     page.screenshot(screenshots, "cut-away")
