@@ -77,8 +77,9 @@ def fitted_size(
 ) -> tuple[int, int]:
     """Width and height, in pixels, at which a reference is shown.
 
-    The picture's own; but as a whole it has its own proportions, and about the picture's area, or
-    its region's: so hardly anything of it is cut away, and it is as large as it will be drawn.
+    The picture's own; but as a whole it has its own proportions, and is as large as fits into the
+    picture, or into its region: so hardly anything of it is cut away, and it has the scale at which
+    it will be drawn.
 
     Args:
         width, height: of the new picture.
@@ -88,10 +89,12 @@ def fitted_size(
     if fit != "whole":
         return _scaled(width, scale), _scaled(height, scale)
     across, down = picture.pixels.size
-    share = scale**2 * (1 if region is None else max(region.area, LEAST))
-    if share == 1 and _cut(across / down, width / height) <= SPARED:
+    place = region or Region()
+    if scale == 1 and place == Region() and _cut(across / down, width / height) <= SPARED:
         return width, height
-    return _nearest(across / down, width * height * share)
+    room = width * (place.x1 - place.x0), height * (place.y1 - place.y0)
+    area = across * down * min(room[0] / across, room[1] / down) ** 2
+    return _nearest(across / down, max(area, LEAST * width * height) * scale**2)
 
 
 def _nearest(proportion: float, area: float) -> tuple[int, int]:
