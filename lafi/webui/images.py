@@ -1,4 +1,4 @@
-"""The reference picture and its mask, and how they meet the new picture's size."""
+"""The reference picture and its mask."""
 
 from __future__ import annotations
 
