@@ -89,9 +89,9 @@ class LafiSettings:
     )
     fit: str = _setting(
         Choice(("whole", "crop", "pad", "stretch")), "whole", "Fit",
-        "How the reference meets the picture's size. whole: all of it, in its own proportions; "
-        "about as large as its region. crop: fill and cut, around the masked part. pad: all of it, "
-        "edges repeated. stretch: distort.",
+        "How the reference meets the picture's size. whole: all of it, in its own proportions, "
+        "as large as fits into its region. crop: fill and cut, around the masked part. pad: all of "
+        "it, edges repeated. stretch: distort.",
     )
     noise_seed: int = _setting(
         Integer(-1, 2**32 - 1, 1), -1, "Noise seed",

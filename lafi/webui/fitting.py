@@ -24,7 +24,8 @@ MORE = 1.25
 # Its longer side against the other, at most: no model was trained on more, and one has no positions
 # for it (SD 3).
 LONGEST = 8
-# Of the picture's area, the least that a reference is shown at, however small its region is.
+# Of the picture's area, the least that a reference is shown at, however small its region is or
+# however little of that it fills.
 LEAST = 1 / 4
 
 

@@ -70,7 +70,8 @@ def describe(values: Mapping[str, Any], pictures: int = 1) -> str:
 
 
 def _share(settings: LafiSettings) -> float:
-    """Of the picture's tokens, those that one reference has."""
+    """Of the picture's tokens, those that one reference has at most: its proportions are not known
+    here."""
     region = parse_region(settings.region)
     return 1 if region is None or settings.fit != "whole" else max(region.area, LEAST)
 
