@@ -142,7 +142,8 @@ def test_the_gallerys_button_enlarges_a_panel_alone(open_page, screenshots):
     assert page.error() == ""
     assert page.infotext().startswith("a knight walking")
     assert "Script" not in page.infotext()
-    assert (128, 128) in sizes(page)
+    # Some pages show the new picture later than its parameters.
+    page.wait(lambda: (128, 128) in sizes(page), "the larger picture")
     shoot(page, screenshots, "storyboard-enlarged", f"#{page.tab}_gallery")
     enlarge(0)
     # Forge and Neo refuse before LAFI is asked.

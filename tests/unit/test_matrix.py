@@ -169,12 +169,12 @@ def test_a_host_that_has_more_skips_less():
     assert found["ADetailer"].beside["adetailer"]["args"][0] is True
 
 
-def test_a_host_with_tiles_recovers_from_a_vae_that_is_too_large():
+def test_a_host_with_tiles_may_recover_from_a_vae_that_is_too_large():
     name = "out of memory while the VAE decodes the picture, call 1"
     for options, recovers in ((frozenset({"forge_preset"}), True), (frozenset(), False)):
         found = {each.name: each for each in everything(Facts(options=options))}
-        assert found[name].recovers is recovers
-        assert not found[name.replace("out of memory", "exception")].recovers
+        assert found[name].may_recover is recovers
+        assert not found[name.replace("out of memory", "exception")].may_recover
 
 
 def test_script_arguments_go_by_label_or_position():

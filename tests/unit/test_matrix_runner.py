@@ -139,8 +139,10 @@ def test_a_skipped_scenario_asks_nothing():
 
 def test_a_fault_must_come_and_leave_nothing():
     assert run(Fault("name"), Pretended()).verdict is Verdict.PASS
-    recovers = run(Fault("name", recovers=True), Pretended())
-    assert (recovers.verdict, "an error to the host" in recovers.seen) == (Verdict.FAIL, True)
+    stopped = run(Fault("name", kind="skip"), Pretended())
+    assert (stopped.verdict, "an error to the host" in stopped.seen) == (Verdict.FAIL, True)
+    recovers = Fault("name", kind="skip", may_recover=True)
+    assert run(recovers, Pretended()).verdict is Verdict.PASS
     deaf = run(Fault("name"), Pretended(deaf=True))
     assert deaf.verdict is Verdict.FAIL
     assert "the fault never came" in deaf.seen

@@ -119,9 +119,9 @@ def _fault(scenario: Fault, webui: WebUI) -> Outcome:
     found = judge_fault(scenario, plain, made, broken, camera.plain(), camera.first())
     if not fired:
         found.wrong.append("the fault never came")
-    answers = scenario.recovers or scenario.kind in ("interrupt", "skip")
-    if broken.failed == answers:
-        found.wrong.append("an error to the host" if answers else "the error was swallowed")
+    stops = scenario.kind in ("interrupt", "skip")
+    if broken.failed == stops and not scenario.may_recover:
+        found.wrong.append("an error to the host" if stops else "the error was swallowed")
     if left["hooks"] != before["hooks"]:
         found.wrong.append(f"{left['hooks']} hooks after it, {before['hooks']} before")
     return found.outcome(scenario.name)

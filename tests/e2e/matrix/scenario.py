@@ -51,13 +51,13 @@ class Fault(Scenario):
             (of the VAE), or decode.
         call: at which call, counted from 1.
         kind: exception, memory, interrupt or skip.
-        recovers: whether the host makes the picture all the same, in another way.
+        may_recover: whether the host tries to make the picture all the same, in another way.
     """
 
     where: str = "unet"
     call: int = 1
     kind: str = "exception"
-    recovers: bool = False
+    may_recover: bool = False
 
 
 @dataclass(frozen=True)
