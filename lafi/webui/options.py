@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 STOP_ON_ERROR = "lafi_stop_on_error"
@@ -95,3 +97,18 @@ def bank_bytes() -> int | None:
     flag = getattr(shared.cmd_opts, "lafi_bank_mb", None)
     mib = value(BANK_MB) or None if flag is None else flag
     return None if mib is None else int(mib) * 2**20
+
+
+@contextmanager
+def overridden(settings: Mapping[str, Any]) -> Iterator[None]:
+    """The host's settings as a request overrides them, for what reads them once the host has taken
+    them back; nothing is loaded for them."""
+    from modules import shared
+
+    data = shared.opts.data
+    before = {key: data[key] for key in settings if key in data}
+    try:
+        data.update({key: settings[key] for key in before})
+        yield
+    finally:
+        data.update(before)

@@ -16,6 +16,7 @@ from ..storyboard.lettering import Fonts, lacking
 from ..storyboard.page import Layout, draw_page
 from ..storyboard.settings import BY_NAME, FIELDS, StoryboardSettings
 from . import infotext
+from .options import overridden
 from .request import STORYBOARD
 
 if TYPE_CHECKING:
@@ -129,9 +130,11 @@ def _infotext(board: Storyboard) -> str:
         params |= {key: text for key, text in own.items() if not key.startswith(infotext.REFERENCE)}
         params |= _references(board)
     p.extra_generation_params = params | {SCRIPT: STORYBOARD} | describe(board.settings)
-    return create_infotext(
-        p, [p.prompt], [p.seed], [p.subseed], index=0, all_negative_prompts=[p.negative_prompt]
-    )
+    negative = [p.negative_prompt]
+    with overridden(p.override_settings):
+        return create_infotext(
+            p, [p.prompt], [p.seed], [p.subseed], index=0, all_negative_prompts=negative
+        )
 
 
 def _references(board: Storyboard) -> dict[str, str]:

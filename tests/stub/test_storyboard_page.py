@@ -57,6 +57,13 @@ def test_the_pages_text_is_the_requests_not_the_first_panels(stage: Stage) -> No
         assert part in text
 
 
+def test_the_pages_text_knows_the_settings_that_the_request_overrides(stage: Stage) -> None:
+    given = {"CLIP_stop_at_last_layers": 2}
+    done = stage.make({"panels": "a\nb"}, override_settings=given)
+    assert all("Clip skip: 2" in text for text in done.infotexts)
+    assert shared.opts.CLIP_stop_at_last_layers == 1
+
+
 def test_pasting_a_page_sets_every_control(stage: Stage) -> None:
     story = {"panels": 'a --caption "It\'s, me"\n# x\nb', "title": "12x34", "pdf": True}
     settings = parse([{**story, "columns": 5, "ending": "at night", "reference": "last"}])

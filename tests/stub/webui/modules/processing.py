@@ -192,7 +192,8 @@ def create_infotext(
     """The text that the host writes into a picture."""
     at = index or 0
     params = {"Steps": p.steps, "Seed": all_seeds[at], "Size": f"{p.width}x{p.height}"}
-    params |= p.extra_generation_params
+    skip = shared.opts.CLIP_stop_at_last_layers
+    params |= {"Clip skip": skip if skip > 1 else None} | p.extra_generation_params
     said = ", ".join(f"{key}: {_quote(value)}" for key, value in params.items() if value)
     negative = (all_negative_prompts or [""])[at]
     return f"{all_prompts[at]}\n" + (f"Negative prompt: {negative}\n" if negative else "") + said

@@ -15,6 +15,7 @@ HOST_OPTIONS = {
     "enable_pnginfo": True,
     "grid_save": True,
     "grid_extended_filename": False,
+    "CLIP_stop_at_last_layers": 1,
 }
 
 
