@@ -16,6 +16,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--url", default=None, help="a running WebUI with LAFI, for e2e and browser")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Workers that run side by side must know a case by the same name."""
+    named = [each.nodeid for each in items if " at 0x" in each.nodeid]
+    if named:
+        raise pytest.UsageError(f"cases named by an address in memory: {named[:3]}")
+
+
 def pytest_collection_finish() -> None:
     """Spares every later collection the several hundred thousand objects that stay to the end."""
     gc.collect()
