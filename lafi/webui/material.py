@@ -190,7 +190,7 @@ class Material:
             z0,
             # On the CPU: the same on every machine, and the host's generators stay untouched.
             torch.randn(z0.shape, generator=torch.Generator().manual_seed(seed)),
-            self._conditioning(index, host, z0),
+            self._conditioning(index, host, z0, (width * CELL, height * CELL)),
             host.schedule(),
             host.prediction(),
             self._mask(index, *size),
@@ -239,13 +239,15 @@ class Material:
         self.crops[index] = fitted.crop
         return fitted
 
-    def _conditioning(self, index: int, host: Host, z0: Tensor) -> Conditioning:
+    def _conditioning(
+        self, index: int, host: Host, z0: Tensor, sides: tuple[int, int]
+    ) -> Conditioning:
+        """As the picture of these sides is told: SDXL takes a smaller size for a poorer picture."""
         prompt = self.views[index].character.prompt
-        height, width = z0.shape[-2:]
         # Of each picture: models for inpainting read it beside the text.
-        reader = (index, host.model_key(), height, width, series.networks(self.p))
+        reader = (index, host.model_key(), z0.shape, sides, series.networks(self.p))
         if reader not in self._texts:
-            self._texts[reader] = host.conditioning(prompt, width * CELL, height * CELL, z0)
+            self._texts[reader] = host.conditioning(prompt, *sides, z0)
         return self._texts[reader]
 
     def _key(self, host: Host, picture: Picture, fitted: Fitted) -> tuple:

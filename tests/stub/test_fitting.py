@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 
 from lafi.core.plan import Plan
 from lafi.hosts.forge import ForgeHost
+from lafi.hosts.webui import WebUIHost
 from lafi.regions import Region
 from lafi.webui.fitting import LONGEST, UNIT, find_crop, fit_picture, fitted_size
 from lafi.webui.images import open_picture
@@ -165,6 +166,22 @@ def test_a_run_shows_a_reference_as_large_as_fits(webui: WebUI, given, area) -> 
     [made] = webui.last_run["passes"]
     assert made["reference_bytes"] == area * full["reference_bytes"]
     assert made["injected"] == full["injected"] > 0
+
+
+def test_a_smaller_reference_is_told_the_pictures_size(
+    webui: WebUI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    original = WebUIHost.conditioning
+
+    def conditioning(self: Any, prompt: str, width: int, height: int, z0: Any) -> Any:
+        told.append((width, height, *z0.shape[-2:]))
+        return original(self, prompt, width, height, z0)
+
+    monkeypatch.setattr(WebUIHost, "conditioning", conditioning)
+    fields = {"image": reference(), "region": "left"}
+    webui.txt2img(fields, width=256, height=128, steps=2)
+    assert told == [(256, 128, 16, 16)]
 
 
 def test_two_characters_side_by_side_are_shown_whole(webui: WebUI) -> None:
