@@ -80,7 +80,8 @@ def test_a_region_over_the_whole_picture_is_none(webui, injected) -> None:
 
 def test_another_reference_leaves_the_first_ones_recordings(webui) -> None:
     webui.clear_bank()
-    webui.generate({"image": REFERENCE})
+    # As large as there.
+    webui.generate({"image": REFERENCE, "region": "left"})
     [one] = webui.generate(TWO).run["passes"]
     first, second = one["references"]
     assert (first["recorded"], second["replayed"]) == (0, 0)
