@@ -16,7 +16,7 @@ from .pictures import REFERENCE
 
 NAME = "lafi storyboard"
 # Mean difference, of 255.
-ROUNDING = 0.1
+ROUNDING = 0.001
 ACTIONS = ("walking", "running", "sitting", "sleeping", "reading", "jumping")
 SIX = "\n".join(f'{each} --caption "{each}."' for each in ACTIONS)
 
